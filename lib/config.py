@@ -1,0 +1,212 @@
+"""Reads the environment, `.env.secrets` and config.yaml. Nothing else does."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from dotenv import dotenv_values
+from pydantic import BaseModel, ValidationError
+
+from lib.core import schema
+from lib.core.l402 import RootKey
+from lib.core.money import BtcPrice
+
+SECRETS_FILE = Path(".env.secrets")
+ROOT_KEY_HEX = re.compile(r"[0-9a-fA-F]{64}")
+DEFAULT_DATA_DIR = Path("~/.local/share/alittlebitofmoney")
+FLOAT_TAG = "tag:yaml.org,2002:float"
+
+
+class ConfigError(Exception):
+    """The operator must change something; the text says what, and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Everything that must never be logged."""
+
+    root_keys: tuple[RootKey, ...] = field(repr=False)
+    """Newest first; the first one signs."""
+    phoenix_password: str = field(repr=False)
+    upstream_keys: Mapping[str, str] = field(repr=False)
+    """By API name; an API without a key is not sold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator decided, checked."""
+
+    config: schema.Config
+    secrets: Secrets
+    phoenix_url: str
+    upstream_urls: Mapping[str, str]
+    """By API name: `base_url`, or the environment's override."""
+    overridden: frozenset[str]
+    """API names whose address comes from the environment."""
+    data_dir: Path
+    fixed_btc_price: BtcPrice | None
+    demo: bool
+
+
+def read(environ: Mapping[str, str], root: Path) -> Settings:
+    """Read everything. The process environment wins over `.env.secrets`. Raises ConfigError."""
+    env = {**_secrets_file(root / SECRETS_FILE), **environ}
+    config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
+    demo = env.get("ALITTLEBITOFMONEY_DEMO") == "1"
+    urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
+    return Settings(
+        config=config,
+        secrets=Secrets(
+            root_keys=_root_keys(env.get("L402_ROOT_KEY", "")),
+            phoenix_password=env.get("PHOENIX_PASSWORD", ""),
+            upstream_keys={name: env[api.api_key_env] for name, api in config.apis.items() if env.get(api.api_key_env)},
+        ),
+        phoenix_url=_url("PHOENIX_URL", env.get("PHOENIX_URL", "http://127.0.0.1:9740")),
+        upstream_urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
+        overridden=frozenset(name for name in config.apis if env.get(_base_url_name(name))),
+        data_dir=Path(env.get("ALITTLEBITOFMONEY_DATA_DIR") or DEFAULT_DATA_DIR).expanduser(),
+        fixed_btc_price=_fixed_price(env.get("BTC_USD", ""), allowed=demo or config.allow_fixed_price),
+        demo=demo,
+    )
+
+
+def process_environment() -> Mapping[str, str]:
+    """The environment this process was started with."""
+    return dict(os.environ)
+
+
+def read_config(path: Path) -> schema.Config:
+    """Read and validate a config.yaml. Raises ConfigError that names the place and the fix."""
+    try:
+        document: object = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    try:
+        return schema.Config.model_validate(document)
+    except ValidationError as error:
+        lines = [_explain(item, schema.Config) for item in cast("list[dict[str, Any]]", error.errors())]
+        raise ConfigError(f"{path}:\n" + "\n".join(f"  {line}" for line in lines)) from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without surprises: prices become Decimal from their own digits, a repeated key is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the library's signature
+        """Refuse a key that occurs twice."""
+        keys = [cast("str", self.construct_object(key, deep=True)) for key, _ in node.value]  # pyright: ignore[reportUnknownMemberType]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key `{key}` occurs twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+    def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
+        """0.15 is exactly 0.15."""
+        return Decimal(node.value)
+
+
+_Loader.add_constructor(FLOAT_TAG, _Loader.construct_decimal)  # pyright: ignore[reportUnknownMemberType]
+
+
+def _explain(item: dict[str, Any], model: type[BaseModel]) -> str:
+    """One validation error in plain words: where, what, and for an unknown key the nearest known one."""
+    place = tuple(part for part in item["loc"] if isinstance(part, str | int))
+    where = ".".join(str(part) for part in place)
+    if item["type"] != "extra_forbidden":
+        return f"{where or 'config'}: {item['msg'].removeprefix('Value error, ')}"
+    known = _keys_at(model, place[:-1])
+    near = difflib.get_close_matches(str(place[-1]), known, n=1)
+    fix = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(known)}"
+    return f"{where}: unknown key; {fix}"
+
+
+def _keys_at(model: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
+    """The keys that the schema knows at a place of the document."""
+    document = model.model_json_schema()
+    node: dict[str, Any] = document
+    for part in place:
+        node = _resolve(document, node)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(part) or _values(node)
+    return sorted(_resolve(document, node).get("properties", {}))
+
+
+def _values(node: dict[str, Any]) -> dict[str, Any]:
+    patterns = node.get("patternProperties", {})
+    return next(iter(patterns.values()), node.get("additionalProperties") or {})
+
+
+def _resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    for option in node.get("anyOf", ()):
+        if "$ref" in option:
+            node = option
+    reference = node.get("$ref")
+    return document["$defs"][reference.rpartition("/")[2]] if reference else node
+
+
+def _secrets_file(path: Path) -> dict[str, str]:
+    """`.env.secrets`, if there is one. Raises ConfigError when others may read it."""
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return {}
+    if mode & 0o077:
+        raise ConfigError(f"{path.name} can be read by others: chmod 600 {path.name}")
+    return {name: value for name, value in dotenv_values(path).items() if value}
+
+
+def _root_keys(text: str) -> tuple[RootKey, ...]:
+    if not text.strip():
+        raise ConfigError(
+            'L402_ROOT_KEY is not set. Make one and keep it: echo "L402_ROOT_KEY=$(openssl rand -hex 32)" >> .env.secrets'
+            " && chmod 600 .env.secrets"
+        )
+    parts = [part.strip() for part in text.split(",")]
+    if not all(ROOT_KEY_HEX.fullmatch(part) for part in parts):
+        raise ConfigError("L402_ROOT_KEY must be 64 hexadecimal digits, or several such keys with commas, newest first")
+    return tuple(RootKey(bytes.fromhex(part)) for part in parts)
+
+
+def _fixed_price(text: str, *, allowed: bool) -> BtcPrice | None:
+    if not text:
+        return None
+    if not allowed:
+        raise ConfigError("BTC_USD fixes the bitcoin price: unset it, or set `allow_fixed_price: true` in config.yaml")
+    try:
+        usd = Decimal(text)
+        if usd.is_finite() and usd > 0:
+            return BtcPrice.from_usd(usd)
+    except InvalidOperation:
+        pass
+    raise ConfigError("BTC_USD must be a number of dollars, as 98000")
+
+
+def _url(name: str, text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ConfigError(f"{name} must start with http:// or https://")
+    return text.rstrip("/")
+
+
+def _base_url_name(api: str) -> str:
+    return api.upper().replace("-", "_") + "_BASE_URL"
+
+
+def networks(texts: list[str]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """`limits.trusted_proxies` as networks. Raises ConfigError."""
+    try:
+        return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+    except ValueError as error:
+        raise ConfigError(f"limits.trusted_proxies: {error}") from error

@@ -1,0 +1,235 @@
+"""From a request to an Order, or an ApiError: all validation, before any invoice.
+
+What is priced is what is sent: upstream receives only bytes serialised from the Order, so a body that two parsers
+could read differently (duplicate keys, NaN, lone surrogates) is refused here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import jsonschema_rs
+import orjson
+
+from lib.core.errors import ApiError, Code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from lib.core.catalog import Api, Endpoint, Model, Place
+    from lib.core.schema import Request
+
+SHOWN_MAX_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A validated request: what upstream will be asked, and the facts that price it."""
+
+    api: Api
+    endpoint: Endpoint
+    model: Model
+    parameters: Mapping[str, Any]
+    """The body without the buyer's identity, forced values and output cap included."""
+    streaming: bool
+    shows_usage: bool
+    """The buyer asked for the stream's usage chunk."""
+    answers: int
+    output_cap: int
+    """Tokens each answer may have."""
+    cap_is_ours: bool
+    """The buyer named no cap, so we injected one."""
+    input_bytes: int
+    """UTF-8 bytes of the serialised body: no OpenAI tokenizer makes more tokens than bytes."""
+    pieces: int
+    """Messages and tools: upstream adds a few tokens to each."""
+    digest: bytes
+    """Identifies the same call: API, path and parameters, never raw bytes."""
+
+    @property
+    def path(self) -> str:
+        """The endpoint's path below its API."""
+        return self.endpoint.rules.path
+
+    def upstream_body(self, buyer: str) -> bytes:
+        """What upstream is sent, byte for byte. `buyer` stands for the account without revealing it."""
+        return orjson.dumps({**self.parameters, **dict.fromkeys(self.endpoint.rules.request.identity, buyer)})
+
+
+def order_of(place: Place, body: bytes, *, today: date) -> Order:
+    """Validate a request's body against its endpoint's rules. Raises ApiError; nothing was invoiced."""
+    fields = {name: value for name, value in parse_json_object(body).items() if value is not None}
+    rules = place.endpoint.rules.request
+    for name in fields.keys() & rules.refused.keys():
+        raise ApiError(Code.INVALID_FIELD_VALUE, rules.refused[name], param=name)
+    _validate(place.endpoint, fields)
+    model = _model(place.endpoint, fields, today)
+    cap, cap_is_ours = _output_cap(rules, model, fields)
+    answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
+    streaming, shows_usage = _streaming(place.endpoint, fields)
+    parameters = _parameters(rules, fields, cap=cap, cap_is_ours=cap_is_ours, streaming=streaming)
+    return Order(
+        api=place.api,
+        endpoint=place.endpoint,
+        model=model,
+        parameters=parameters,
+        streaming=streaming,
+        shows_usage=shows_usage,
+        answers=answers,
+        output_cap=cap,
+        cap_is_ours=cap_is_ours,
+        input_bytes=len(orjson.dumps(parameters)),
+        pieces=len(fields.get("messages", ())) + len(fields.get("tools", ())),
+        digest=_digest(place, parameters),
+    )
+
+
+def parse_json_object(body: bytes) -> dict[str, Any]:
+    """One JSON object that every parser reads alike. Raises ApiError invalid_json."""
+    try:
+        value: object = json.loads(
+            body, object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant
+        )
+        orjson.dumps(value)  # refuses lone surrogates, integers beyond 64 bits and deep nesting
+    except (ValueError, RecursionError, TypeError) as error:
+        reason = str(error) if isinstance(error, _UnclearJson) else "The body is not valid JSON."
+        raise ApiError(Code.INVALID_JSON, reason) from None
+    if not isinstance(value, dict):
+        raise ApiError(Code.INVALID_JSON, "The body must be a JSON object.")
+    return cast("dict[str, Any]", value)
+
+
+class _UnclearJson(ValueError):
+    """JSON that parsers disagree on; its text is for the client."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _UnclearJson(f"The key `{twice[:SHOWN_MAX_CHARS]}` occurs twice.")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _UnclearJson("A number is too large.")
+    return number
+
+
+def _refuse_constant(name: str) -> float:
+    raise _UnclearJson(f"{name} is not JSON.")
+
+
+def _validate(endpoint: Endpoint, fields: dict[str, Any]) -> None:
+    """Check the body against the endpoint's rules; the first violation is told, never the value itself."""
+    violations = list(endpoint.validator.iter_errors(fields))
+    if not violations:
+        return
+    unknown = [name for name in fields if name not in endpoint.rules.request.properties]
+    missing = [name for name in endpoint.rules.request.required if name not in fields]
+    if missing:
+        raise ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{missing[0]}` is required.", param=missing[0])
+    if unknown:
+        name = unknown[0][:SHOWN_MAX_CHARS]
+        raise ApiError(Code.INVALID_FIELD_VALUE, f"The field `{name}` is not sold here.", param=name)
+    raise _violation(violations[0])
+
+
+def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
+    param = _pointer(error.instance_path)
+    kind = error.kind
+    match kind:
+        case jsonschema_rs.ValidationErrorKind.Required():
+            where = f"{param}.{kind.property}" if param else str(kind.property)
+            return ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{where}` is required.", param=where)
+        case jsonschema_rs.ValidationErrorKind.Type():
+            types = " or ".join(kind.types)
+            return ApiError(Code.INVALID_FIELD_TYPE, f"`{param}` must be of type {types}.", param=param)
+        case jsonschema_rs.ValidationErrorKind.AdditionalProperties():
+            names = ", ".join(f"`{name[:SHOWN_MAX_CHARS]}`" for name in kind.unexpected)
+            return ApiError(Code.INVALID_FIELD_VALUE, f"{names} in `{param}` is not sold here.", param=param)
+        case jsonschema_rs.ValidationErrorKind.Enum():
+            options = ", ".join(str(option) for option in kind.options)
+            return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` must be one of: {options}.", param=param)
+        case _:
+            return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` breaks the rule `{kind.name}`.", param=param)
+
+
+def _pointer(path: list[str | int]) -> str:
+    """`messages[0].content`, as OpenAI names fields."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _model(endpoint: Endpoint, fields: dict[str, Any], today: date) -> Model:
+    name = fields.get("model")
+    model = endpoint.models.get(name) if isinstance(name, str) else None
+    if model is None or not model.on_sale(today):
+        sold = ", ".join(model.id for model in endpoint.models.values() if model.on_sale(today))
+        raise ApiError(Code.MODEL_NOT_SUPPORTED, f"This model is not sold here. Sold: {sold}.", param="model")
+    return model
+
+
+def _output_cap(rules: Request, model: Model, fields: dict[str, Any]) -> tuple[int, bool]:
+    given = {name: _integer(fields, name) for name in rules.output_cap.fields if fields.get(name) is not None}
+    if not given:
+        return model.default_max_output, True
+    if len(set(given.values())) > 1:
+        names = " and ".join(f"`{name}`" for name in given)
+        raise ApiError(Code.INVALID_FIELD_VALUE, f"{names} differ: send one of them.", param=next(iter(given)))
+    name, cap = next(iter(given.items()))
+    if cap > model.max_output:
+        raise ApiError(Code.INVALID_FIELD_VALUE, f"`{name}` can be {model.max_output} at most.", param=name)
+    return cap, False
+
+
+def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:
+    """A number that multiplies the price: an int, not `1.0`, which JSON Schema calls an integer too."""
+    value = fields.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ApiError(Code.INVALID_FIELD_TYPE, f"`{name}` must be of type integer.", param=name)
+    if value < 1:
+        raise ApiError(Code.INVALID_FIELD_VALUE, f"`{name}` must be at least 1.", param=name)
+    return value
+
+
+def _streaming(endpoint: Endpoint, fields: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether to stream, and whether the buyer asked to see the stream's usage."""
+    streaming = bool(fields.get("stream"))
+    options = fields.get("stream_options")
+    if streaming and not endpoint.rules.streaming:
+        raise ApiError(Code.INVALID_FIELD_VALUE, "Streaming is not sold here.", param="stream")
+    if options is not None and not streaming:
+        raise ApiError(Code.INVALID_FIELD_VALUE, "`stream_options` needs `stream: true`.", param="stream_options")
+    return streaming, bool(options and options.get("include_usage"))
+
+
+def _parameters(
+    rules: Request, fields: dict[str, Any], *, cap: int, cap_is_ours: bool, streaming: bool
+) -> dict[str, Any]:
+    """What upstream is asked: the buyer's fields less what we drop, plus what we force."""
+    removed = {*rules.dropped, *rules.identity, "stream", "stream_options"}
+    parameters = {name: value for name, value in fields.items() if name not in removed and value is not None}
+    parameters.update(rules.forced)
+    if cap_is_ours:
+        parameters[rules.output_cap.inject] = cap
+    if streaming:
+        parameters |= {"stream": True, "stream_options": {"include_usage": True}}
+    return parameters
+
+
+def _digest(place: Place, parameters: Mapping[str, Any]) -> bytes:
+    facts = [place.api.name, place.endpoint.rules.path, parameters]
+    return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()

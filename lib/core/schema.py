@@ -1,0 +1,358 @@
+"""What config.yaml may say. Field docstrings become the editor's schema (docs/config.schema.json)."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+API_NAME = r"^[a-z][a-z0-9-]{0,31}$"
+RESERVED_API_NAMES = frozenset(
+    {"api", "topup", "v1", "metrics", "assets", "docs", "catalog", "status", "account", "openapi", "llms", "well-known"}
+)
+Usd = Annotated[Decimal, Field(ge=0, max_digits=18)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Strict(BaseModel):
+    """Immutable; a key that is not here is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, strict=False)
+
+
+class TokenPrices(Strict):
+    """What upstream asks, in USD per million tokens, before our markup."""
+
+    input: Usd
+    """Input tokens."""
+    output: Usd
+    """Output tokens, reasoning included."""
+    cached_input: Usd | None = None
+    """Input tokens that upstream read from its prompt cache. Default: the input price."""
+    cache_write: Usd | None = None
+    """Input tokens that upstream wrote into its prompt cache. Default: the input price."""
+
+
+class LongContext(TokenPrices):
+    """Prices of the whole request once its input is longer than `above` tokens."""
+
+    above: Positive
+    """Input tokens up to which the ordinary prices hold."""
+
+
+class FlatPrice(Strict):
+    """One price per delivered answer, whatever it used. Give one of the two."""
+
+    sats: Positive | None = None
+    """Whole satoshi."""
+    usd: Usd | None = None
+    """Dollars, converted at the current bitcoin price. The markup does not apply to a flat price."""
+
+    @model_validator(mode="after")
+    def _one(self) -> FlatPrice:
+        if (self.sats is None) == (self.usd is None):
+            raise ValueError("a flat price is either `sats` or `usd`")
+        if self.usd is not None and self.usd == 0:
+            raise ValueError("a flat price must be above zero")
+        return self
+
+
+class Model(Strict):
+    """One model of an endpoint, with its price and limits."""
+
+    id: Annotated[str, Field(min_length=1, max_length=128)]
+    """The name buyers send; sent upstream unchanged."""
+    tokens: TokenPrices | None = None
+    """Metered by tokens."""
+    long_context: LongContext | None = None
+    """Dearer prices for long inputs, if upstream has them."""
+    flat: FlatPrice | None = None
+    """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
+    context: Positive
+    """Tokens the model can read and write in all."""
+    max_output: Positive
+    """The largest output cap a buyer may ask for, in tokens."""
+    default_max_output: Positive
+    """The output cap of a request that names none. Large enough for a reasoning model to answer."""
+    shutdown: date | None = None
+    """The day upstream turns the model off. From that day on it is not sold."""
+
+    @model_validator(mode="after")
+    def _priced(self) -> Model:
+        if self.tokens is None and self.flat is None:
+            raise ValueError(f"model {self.id} has no price: give `tokens` or `flat`")
+        if self.default_max_output > self.max_output:
+            raise ValueError(f"model {self.id}: default_max_output must not exceed max_output")
+        return self
+
+
+class OutputCap(Strict):
+    """Which fields bound the length of an answer."""
+
+    fields: Annotated[list[str], Field(min_length=1)]
+    """Fields a buyer may use; two that differ are refused."""
+    inject: str
+    """The field we send when the buyer sent none."""
+
+
+class Request(Strict):
+    """The validation rules of an endpoint's body. What is not allowed here is refused, before any invoice."""
+
+    properties: dict[str, Any]
+    """JSON Schema (2020-12) of each allowed field."""
+    required: list[str] = []
+    """Fields without which the request is refused with `missing_required_field`."""
+    refused: dict[str, str] = {}
+    """Fields we will not sell, each with the sentence that the buyer is told."""
+    forced: dict[str, Any] = {}
+    """Fields sent upstream with this value whatever the buyer sent."""
+    identity: list[str] = []
+    """Fields overwritten with a keyed hash of the buyer's account, so that upstream can tell buyers apart."""
+    dropped: list[str] = []
+    """Fields accepted and not sent on."""
+    output_cap: OutputCap
+    """How the length of an answer is bounded."""
+    answers: str | None = None
+    """The field that asks for several answers (`n`), if the endpoint has one."""
+
+
+class E2e(Strict):
+    """How the end-to-end script proves an endpoint."""
+
+    required_field: str
+    """The field whose absence must give 400 `missing_required_field`."""
+    invalid: dict[str, Any]
+    """Fields merged into the example that must give 400."""
+    keyword: str
+    """A word the happy answer must contain."""
+
+
+class Example(Strict):
+    """One request that works: shown on the site, run by the end-to-end script."""
+
+    content_type: Literal["json", "multipart"]
+    """How the example is sent."""
+    body: dict[str, Any] | None = None
+    """The JSON body."""
+    fields: dict[str, Any] | None = None
+    """The fields of a multipart body; a value `@name` is a sample file."""
+    e2e: E2e
+    """How it is tested."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Example:
+        if (self.body is None) == (self.fields is None) or (self.content_type == "json") != (self.body is not None):
+            raise ValueError("an example of content_type json has `body`, one of multipart has `fields`")
+        return self
+
+
+class Typical(Strict):
+    """The call that "typical price" speaks of."""
+
+    input_tokens: Positive = 500
+    """Tokens read."""
+    output_tokens: Positive = 300
+    """Tokens written."""
+
+
+class Endpoint(Strict):
+    """One thing that is sold."""
+
+    method: Literal["POST"] = "POST"
+    """HTTP method."""
+    path: Annotated[str, Field(pattern=r"^/v1/[a-z0-9/_-]+$")]
+    """The path below `/{api}`; the default API answers on it directly, too."""
+    upstream_path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/_.-]+$")]
+    """The path below the API's base_url."""
+    title: str
+    """For people."""
+    content_type: Literal["json"] = "json"
+    """How the body is sent."""
+    protocol: Literal["chat_completions"]
+    """How requests are bounded and answers metered."""
+    streaming: bool = False
+    """Whether `stream: true` is sold."""
+    max_body_bytes: Positive = 1_048_576
+    """The largest request body."""
+    max_reply_bytes: Positive = 16_777_216
+    """The largest answer; a longer one is cut."""
+    request: Request
+    """The validation rules."""
+    typical: Typical = Typical()
+    """The call shown as typical."""
+    models: Annotated[list[Model], Field(min_length=1)]
+    """What can be asked for."""
+    example: Example
+    """A request that works."""
+
+    @model_validator(mode="after")
+    def _unique(self) -> Endpoint:
+        ids = [model.id for model in self.models]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"{self.path}: two models have the same id")
+        return self
+
+
+class Auth(Strict):
+    """How an upstream wants its key."""
+
+    header: str = "Authorization"
+    """Header that carries the key."""
+    prefix: str = "Bearer "
+    """Text before the key."""
+
+
+class Api(Strict):
+    """One provider."""
+
+    title: str
+    """For people."""
+    default: bool = False
+    """Whether its endpoints also answer without the `/{api}` prefix, so that `base_url=https://host/v1` works."""
+    base_url: Annotated[str, Field(pattern=r"^https?://")]
+    """Upstream address. The environment's `<API NAME>_BASE_URL` overrides it."""
+    api_key_env: str
+    """The environment variable with our upstream key; without it the API is not sold."""
+    auth: Auth = Auth()
+    """How upstream wants the key."""
+    headers: dict[str, str] = {}
+    """More headers for upstream."""
+    markup: Decimal | None = None
+    """Factor on upstream's prices; default: the global one."""
+    endpoints: Annotated[list[Endpoint], Field(min_length=1)]
+    """What is sold."""
+
+    @model_validator(mode="after")
+    def _unique(self) -> Api:
+        places = [(endpoint.method, endpoint.path) for endpoint in self.endpoints]
+        if len(set(places)) != len(places):
+            raise ValueError("two endpoints have the same method and path")
+        return self
+
+
+class PriceFeed(Strict):
+    """Where the bitcoin price comes from: the median of several public sources."""
+
+    refresh_seconds: Annotated[float, Field(gt=0)] = 60
+    """How often the sources are asked."""
+    max_age_seconds: Annotated[float, Field(gt=0)] = 600
+    """An older price is not used: calls answer 503 `rate_unavailable`."""
+    quorum: Positive = 2
+    """Sources that must agree."""
+    max_deviation: Annotated[Decimal, Field(gt=0, lt=1)] = Decimal("0.02")
+    """A source farther from the median than this share is ignored."""
+    max_jump: Annotated[Decimal, Field(gt=0, lt=1)] = Decimal("0.10")
+    """A price that moved more than this share since the last one must be seen twice."""
+
+
+class Topup(Strict):
+    """Prepaid balances."""
+
+    enabled: bool = True
+    """Whether balances can be topped up."""
+    min_sats: Positive = 100
+    """Smallest top-up."""
+    max_sats: Positive = 1_000_000
+    """Largest top-up."""
+    bare_claim_max_sats: Annotated[int, Field(ge=0)] = 10_000
+    """Largest top-up that its bare preimage may claim; 0 switches such claims off."""
+
+
+class Limits(Strict):
+    """Bounds on work, time and trust."""
+
+    unpaid_per_ip_per_minute: Positive = 60
+    """Unpaid requests from one address."""
+    unpaid_per_network_per_minute: Positive = 240
+    """Unpaid requests from one /24 (IPv4) or /48 (IPv6)."""
+    invoices_per_minute: Positive = 600
+    """Invoices made for everybody together; the node keeps each one for ever."""
+    differences_per_account_per_minute: Positive = 30
+    """Invoices made for one account's differences and refills."""
+    trusted_proxies: list[str] = []
+    """Addresses or networks whose X-Forwarded-For is believed."""
+    invoice_expiry_seconds: Annotated[int, Field(ge=60, le=86_400)] = 600
+    """How long an invoice can be paid."""
+    quote_grace_seconds: Annotated[int, Field(ge=0)] = 3_600
+    """How long after the invoice's expiry the quoted price still holds for the first answer."""
+    unconfirmed_max_sats: Positive = 10_000
+    """A payment above this is credited only after the node confirmed it."""
+    unconfirmed_total_max_sats: Positive = 100_000
+    """Once so much is credited without the node's word, it is asked first."""
+    body_seconds: Annotated[float, Field(gt=0)] = 60
+    """To receive a request's body."""
+    connect_seconds: Annotated[float, Field(gt=0)] = 10
+    """To reach upstream."""
+    idle_seconds: Annotated[float, Field(gt=0)] = 120
+    """Between two pieces of a streamed answer."""
+    total_seconds: Annotated[float, Field(ge=600)] = 1_800
+    """From sending a request upstream to the end of its answer, whether the buyer still listens or not."""
+    slowest_tokens_per_second: Annotated[float, Field(gt=0)] = 20
+    """No model is slower. An output cap that could not be reached within total_seconds at this pace is refused."""
+    send_seconds: Annotated[float, Field(gt=0)] = 30
+    """For the buyer to take the next piece; after that it counts as gone."""
+    concurrent_calls: Positive = 1_000
+    """Paid calls running at once in one process."""
+
+
+class StopLoss(Strict):
+    """When to stop selling at a loss. USD in a window; a loss is an unpaid or under-priced call."""
+
+    window_seconds: Positive = 3_600
+    """The window."""
+    per_account_usd: Usd = Decimal(1)
+    """One account's losses after which it is refused."""
+    per_model_usd: Usd = Decimal(5)
+    """One model's losses after which it is off sale."""
+    max_upstream_usd_per_hour: Usd = Decimal(50)
+    """Spending at upstream per hour after which nothing is sold."""
+    max_upstream_usd_per_day: Usd = Decimal(500)
+    """Spending at upstream per day after which nothing is sold."""
+
+
+class Config(Strict):
+    """config.yaml as a whole."""
+
+    title: str = "alittlebitofmoney"
+    """The name of this service, in invoices and on its pages."""
+    markup: Annotated[Decimal, Field(gt=0)] = Decimal("1.30")
+    """Factor on upstream's token prices: what the operator earns."""
+    allow_loss: bool = False
+    """Permit a markup below 1."""
+    allow_fixed_price: bool = False
+    """Permit `BTC_USD` outside the demo."""
+    btc_price: PriceFeed = PriceFeed()
+    """The bitcoin price."""
+    topup: Topup = Topup()
+    """Prepaid balances."""
+    limits: Limits = Limits()
+    """Bounds."""
+    stop_loss: StopLoss = StopLoss()
+    """When to stop selling."""
+    apis: Annotated[dict[Annotated[str, Field(pattern=API_NAME)], Api], Field(min_length=1)]
+    """What is sold, by API name."""
+
+    @model_validator(mode="after")
+    def _sane(self) -> Config:
+        for name, api in self.apis.items():
+            if name in RESERVED_API_NAMES:
+                raise ValueError(f"`{name}` is reserved; name the API otherwise")
+            if (api.markup or self.markup) < 1 and not self.allow_loss:
+                raise ValueError("a markup below 1 sells at a loss: raise it, or set allow_loss: true")
+        self._caps_can_finish()
+        if sum(api.default for api in self.apis.values()) > 1:
+            raise ValueError("only one API can be `default: true`")
+        return self
+
+    def _caps_can_finish(self) -> None:
+        """An answer that we would have to cut is not for sale."""
+        longest = int(self.limits.total_seconds * self.limits.slowest_tokens_per_second)
+        for name, api in self.apis.items():
+            for model in (model for endpoint in api.endpoints for model in endpoint.models):
+                if model.max_output > longest:
+                    raise ValueError(
+                        f"{name}: {model.id} cannot write max_output {model.max_output} within limits.total_seconds: "
+                        f"at most {longest} (total_seconds × slowest_tokens_per_second)"
+                    )

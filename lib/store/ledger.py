@@ -1,0 +1,369 @@
+"""What a ledger promises, whatever database it lives in, and the values it speaks in.
+
+Vocabulary: an *account* is a balance; an *owner* is a secret's digest that may spend it; a *credit* is a Lightning
+payment booked once; a *hold* reserves a call's ceiling while the call runs; a *settle* or *release* ends a hold,
+once; an *entry* is one immutable line of an account's history, and a balance is the sum of its entries.
+
+Every operation is atomic, takes one round trip, and runs on the database's clock. Operations that change something
+take an `op_id` made by the caller: repeating one with the same id changes nothing and returns the first result, so
+that a caller who lost the reply repeats instead of guessing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from lib.core.l402 import PaymentKind as PaymentKind  # noqa: PLC0414 - the ledger speaks of it too
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from lib.core.endings import Ending
+    from lib.core.money import BtcPrice, Msat, UsdPicos
+
+
+class LedgerUnavailable(Exception):
+    """The ledger did not do it and nothing was written, or the outcome is unknown: repeat with the same op_id."""
+
+
+class LeaseExpired(Exception):
+    """The caller's lease is stale: it must take a new one before it may hold anything."""
+
+
+class HoldUnknown(LookupError):
+    """There is no such hold: the request for it never landed, so there is nothing to end."""
+
+
+class HoldEnded(ValueError):
+    """Another settlement ended this hold before. Nothing changed; the first one stands."""
+
+
+class CreditUnknown(LookupError):
+    """No payment with this hash was ever credited here."""
+
+
+class OwnerKind(StrEnum):
+    """What sort of secret owns an account. Digests of different kinds can never be equal."""
+
+    TOKEN = "token"  # noqa: S105 - a word, not a secret
+    PAYMENT = "payment"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who may spend an account: the digest of a secret, separated by kind."""
+
+    kind: OwnerKind
+    digest: bytes
+
+    @staticmethod
+    def of_payment(payment_hash: bytes) -> Owner:
+        """The owner that an L402 credential for this payment proves to be."""
+        return Owner(OwnerKind.PAYMENT, hashlib.sha256(b"alittlebitofmoney/payment\0" + payment_hash).digest())
+
+    @staticmethod
+    def of_token(token: str) -> Owner:
+        """The owner that a bearer token proves to be. Only this digest is ever stored."""
+        return Owner(OwnerKind.TOKEN, hashlib.sha256(b"alittlebitofmoney/token\0" + token.encode()).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A call's upper bound and the bitcoin price it was computed with."""
+
+    ceiling: Msat
+    btc_price: BtcPrice
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A Lightning payment whose preimage the caller has verified against our own macaroon."""
+
+    payment_hash: bytes
+    kind: PaymentKind
+    amount: Msat
+    key_id: str
+    """Which root key signed the macaroon, so that liabilities per key can be told."""
+    carry: bytes | None = None
+    """The payment hash whose account this payment tops up, when it still owns one."""
+    account: str | None = None
+    """The account a refill belongs to."""
+    confirmed: bool = False
+    """The node itself has said that it was paid."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnconfirmedLimits:
+    """How much may be credited on a preimage alone before the node is asked first."""
+
+    per_payment: Msat
+    in_all: Msat
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """What a hold remembers of its call. No prompt, no secret."""
+
+    request_id: str
+    api: str
+    path: str
+    model: str
+    order_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """Reserve a call's ceiling. `op_id` becomes the hold's id."""
+
+    op_id: str
+    lease: str
+    call: CallFacts
+    quote: Quote
+    pinned: Quote | None = None
+    """The quote of the macaroon, used instead of `quote` while its payment has not yet paid for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The ceiling is reserved; the call may go upstream."""
+
+    hold_id: str
+    account: str
+    quote: Quote
+    balance: Msat
+    """The account's balance, this and other holds included."""
+    held: Msat
+    """What all running calls of the account hold, this one included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """Not enough is available for the ceiling. If `balance` alone would do, running calls hold the rest."""
+
+    account: str
+    quote: Quote
+    balance: Msat
+    held: Msat
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The node denied one of the account's payments: nothing may be held."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The credential owns no account any more (claimed, rotated, revoked), or never did."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskNodeFirst:
+    """Too much to credit on a preimage alone: ask the node, then come again with `confirmed=True`. Nothing changed."""
+
+
+HoldOutcome: TypeAlias = Held | Short | Frozen | Gone
+RedeemOutcome: TypeAlias = Held | Short | Frozen | Gone | AskNodeFirst
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a call ended and what it owes."""
+
+    op_id: str
+    hold_id: str
+    ending: Ending
+    charge: Msat
+    """0 ≤ charge ≤ the hold's ceiling."""
+    usage: str | None = None
+    """What upstream reported, as canonical JSON of our own names, for the buyer's history."""
+    upstream_cost: UsdPicos | None = None
+    """What the call cost the operator, for margins and the hourly bounds; None if unknown."""
+    clamped: Msat | None = None
+    """By how much the computed cost exceeded the ceiling, for the stop-loss."""
+    loss: UsdPicos | None = None
+    """An upper bound on what upstream may bill for a call that nobody pays, for the stop-loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The hold has ended. Repeating the settlement returns the same charge and the balance of that moment."""
+
+    charge: Msat
+    """What was debited; less than asked only when a lapsed hold was settled late."""
+    shortfall: Msat
+    balance: Msat
+    held: Msat
+
+
+class AccountStatus(StrEnum):
+    """What `GET /api/balance` says of an account."""
+
+    ACTIVE = "active"
+    UNCONFIRMED = "unconfirmed"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """An account as its owner sees it."""
+
+    account: str
+    status: AccountStatus
+    balance: Msat
+    held: Msat
+
+
+@dataclass(frozen=True, slots=True)
+class CreditInDoubt:
+    """A credit the node has not confirmed. `denied` once the node clearly said no and the account was frozen."""
+
+    payment_hash: bytes
+    amount: Msat
+    account: str
+    credited_at: datetime
+    denied: bool
+
+
+class EntryKind(StrEnum):
+    """Why a balance changed."""
+
+    CREDIT = "credit"
+    OVER = "over"
+    CHARGE = "charge"
+    ADJUST = "adjust"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One immutable line of an account's history. `amount` is signed; `balance` is the balance after it."""
+
+    id: int
+    at: datetime
+    kind: EntryKind
+    amount: Msat
+    balance: Msat
+    payment_hash: bytes | None
+    call: CallFacts | None
+    ending: Ending | None
+    usage: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The whole ledger in one look."""
+
+    accounts: int
+    credited: Msat
+    charged: Msat
+    balance: Msat
+    held: Msat
+    live_holds: int
+    unconfirmed: Msat
+    denied: Msat
+    """Credited on a preimage although the node says that nobody paid."""
+    denied_spent: Msat
+    """How much of `denied` was spent before the freeze: the operator's bounded loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What calls since some moment cost that nobody paid, for the stop-loss."""
+
+    upstream_cost: UsdPicos
+    by_account: dict[str, UsdPicos]
+    """Clamped charges and unanswered calls, valued in dollars."""
+    by_model: dict[tuple[str, str], UsdPicos]
+    """The same per (api, model)."""
+
+
+class Ledger(Protocol):
+    """The port. Every method may raise LedgerUnavailable."""
+
+    async def ledger_id(self) -> bytes:
+        """The ledger's 16 random bytes: an empty or foreign ledger accepts no macaroon it did not sell."""
+        ...
+
+    async def take_lease(self, lease: str) -> None:
+        """Begin a lease. Holds live as long as their lease is renewed."""
+        ...
+
+    async def renew(self, lease: str) -> bool:
+        """Keep a lease alive. False if it has expired: it never comes back."""
+        ...
+
+    async def end_lease(self, lease: str) -> None:
+        """Give a lease back at an orderly stop; holds still open under it lapse."""
+        ...
+
+    async def expire(self, stale_after_seconds: float) -> int:
+        """Expire leases not renewed for so long and return their holds to the accounts; how many holds lapsed."""
+        ...
+
+    async def redeem_and_hold(self, payment: Payment, request: HoldRequest, limits: UnconfirmedLimits) -> RedeemOutcome:
+        """Credit the payment if it is first seen (it stays even if the hold does not fit), then hold.
+
+        A first credit goes to the account that `carry` owns, else opens a new one, and makes the payment an owner.
+        Raises LeaseExpired.
+        """
+        ...
+
+    async def credit(self, payment: Payment, limits: UnconfirmedLimits) -> Balance | AskNodeFirst | Gone:
+        """Credit the payment if it is first seen, once per payment hash, for ever; the balance of its account."""
+        ...
+
+    async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
+        """Reserve the ceiling: only if balance − held ≥ ceiling and the lease is fresh. Raises LeaseExpired."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> Settled:
+        """End a hold. Exactly one settle, release or expiry ends it.
+
+        A settle after an expiry still debits min(charge, balance − held), once, and writes the shortfall on the hold.
+        """
+        ...
+
+    async def balance(self, owner: Owner) -> Balance | None:
+        """The account of an owner; None if it owns none."""
+        ...
+
+    async def entries(self, account: str, *, before: int | None, limit: int) -> Sequence[Entry]:
+        """An account's history, newest first, `before` exclusive."""
+        ...
+
+    async def in_doubt(self, limit: int) -> Sequence[CreditInDoubt]:
+        """Credits the node has not confirmed, oldest first, denied ones included."""
+        ...
+
+    async def newest_confirmed(self) -> bytes | None:
+        """The payment hash confirmed last: a node that has forgotten this one has lost its memory."""
+        ...
+
+    async def confirm(self, payment_hash: bytes, received: Msat) -> None:
+        """The node says paid. Books what exceeds the credited amount as `over`; thaws what a denial froze."""
+        ...
+
+    async def deny(self, payment_hash: bytes, reason: str) -> None:
+        """The node clearly says not paid: freeze the account. Running calls settle."""
+        ...
+
+    async def totals(self) -> Totals:
+        """Sums over everything."""
+        ...
+
+    async def losses(self, within_seconds: float) -> Losses:
+        """Losses of calls that ended within the last so many seconds."""
+        ...
+
+    async def audit(self) -> Sequence[str]:
+        """Recompute every balance and hold from entries and holds; one sentence per difference, none if all is well."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop. Operations already submitted finish first."""
+        ...
