@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import yaml
 from dotenv import dotenv_values
@@ -24,6 +24,7 @@ from lib.core.money import BtcPrice
 SECRETS_FILE = Path(".env.secrets")
 ROOT_KEY_HEX = re.compile(r"[0-9a-fA-F]{64}")
 DEFAULT_DATA_DIR = Path("~/.local/share/alittlebitofmoney")
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 FLOAT_TAG = "tag:yaml.org,2002:float"
 
 
@@ -53,9 +54,19 @@ class Settings:
     """By API name: `base_url`, or the environment's override."""
     overridden: frozenset[str]
     """API names whose address comes from the environment."""
+    trusted_proxies: tuple[Network, ...]
+    """Whose X-Forwarded-For is believed."""
     data_dir: Path
     fixed_btc_price: BtcPrice | None
     demo: bool
+
+    def missing(self, api: str) -> str | None:
+        """What must still be set before an API can be sold, in words that anybody may read; None if nothing."""
+        if api not in self.secrets.upstream_keys:
+            return f"{self.config.apis[api].api_key_env} is not set"
+        if not self.secrets.phoenix_password:
+            return "PHOENIX_PASSWORD is not set"
+        return None
 
 
 def read(environ: Mapping[str, str], root: Path) -> Settings:
@@ -74,6 +85,7 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
         phoenix_url=_url("PHOENIX_URL", env.get("PHOENIX_URL", "http://127.0.0.1:9740")),
         upstream_urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
         overridden=frozenset(name for name in config.apis if env.get(_base_url_name(name))),
+        trusted_proxies=_networks(config.limits.trusted_proxies),
         data_dir=Path(env.get("ALITTLEBITOFMONEY_DATA_DIR") or DEFAULT_DATA_DIR).expanduser(),
         fixed_btc_price=_fixed_price(env.get("BTC_USD", ""), allowed=demo or config.allow_fixed_price),
         demo=demo,
@@ -145,8 +157,10 @@ def _keys_at(model: type[BaseModel], place: tuple[str | int, ...]) -> list[str]:
 
 
 def _values(node: dict[str, Any]) -> dict[str, Any]:
-    patterns = node.get("patternProperties", {})
-    return next(iter(patterns.values()), node.get("additionalProperties") or {})
+    """The schema of a mapping's values."""
+    patterns: dict[str, dict[str, Any]] = node.get("patternProperties", {})
+    others: dict[str, Any] = node.get("additionalProperties") or {}
+    return next(iter(patterns.values()), others)
 
 
 def _resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
@@ -171,8 +185,8 @@ def _secrets_file(path: Path) -> dict[str, str]:
 def _root_keys(text: str) -> tuple[RootKey, ...]:
     if not text.strip():
         raise ConfigError(
-            'L402_ROOT_KEY is not set. Make one and keep it: echo "L402_ROOT_KEY=$(openssl rand -hex 32)" >> .env.secrets'
-            " && chmod 600 .env.secrets"
+            "L402_ROOT_KEY is not set. Make one and keep it: "
+            'echo "L402_ROOT_KEY=$(openssl rand -hex 32)" >> .env.secrets && chmod 600 .env.secrets'
         )
     parts = [part.strip() for part in text.split(",")]
     if not all(ROOT_KEY_HEX.fullmatch(part) for part in parts):
@@ -204,8 +218,7 @@ def _base_url_name(api: str) -> str:
     return api.upper().replace("-", "_") + "_BASE_URL"
 
 
-def networks(texts: list[str]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """`limits.trusted_proxies` as networks. Raises ConfigError."""
+def _networks(texts: list[str]) -> tuple[Network, ...]:
     try:
         return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
     except ValueError as error:

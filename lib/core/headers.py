@@ -18,6 +18,13 @@ def upward(api: Api, api_key: str, *, streaming: bool) -> dict[str, str]:
     return {
         "Content-Type": "application/json",
         "Accept": "text/event-stream" if streaming else "application/json",
+        **identification(api, api_key),
+    }
+
+
+def identification(api: Api, api_key: str) -> dict[str, str]:
+    """What every request to an upstream carries."""
+    return {
         "Accept-Encoding": "identity",
         "User-Agent": USER_AGENT,
         **api.headers,

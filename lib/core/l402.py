@@ -135,10 +135,15 @@ class Limits:
             return False
         return now_seconds < self.valid_until.get(service, float("inf"))
 
-    @property
-    def unlimited(self) -> bool:
-        """Nothing was appended that narrows."""
-        return self.services is None and not self.valid_until
+    def caveats(self) -> list[str]:
+        """The same limits as caveats, for a macaroon that shall not be worth more than this one."""
+        services = (
+            [] if self.services is None else ["services=" + ",".join(f"{name}:0" for name in sorted(self.services))]
+        )
+        return services + [f"{service}_valid_until={seconds}" for service, seconds in sorted(self.valid_until.items())]
+
+
+UNLIMITED = Limits(services=None, valid_until={})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +156,20 @@ class Proven:
     limits: Limits
 
 
-def mint(key: RootKey, ledger_id: bytes, payment_hash: bytes, facts: Facts, nonce: bytes) -> str:
-    """A macaroon for one invoice, in standard padded base64. `nonce` is NONCE_BYTES of randomness."""
+def mint(
+    key: RootKey, ledger_id: bytes, payment_hash: bytes, facts: Facts, nonce: bytes, limits: Limits = UNLIMITED
+) -> str:
+    """A macaroon for one invoice, in standard padded base64. `nonce` is NONCE_BYTES of randomness.
+
+    `limits` are those of the credential whose account it will share: a difference must not widen an attenuation.
+    """
     if len(payment_hash) != HASH_BYTES or len(nonce) != NONCE_BYTES:
         raise ValueError("a payment hash has 32 bytes, a nonce 24")
     identifier = IDENTIFIER_VERSION + payment_hash + key.id + _fingerprint(ledger_id) + nonce
     macaroon = Macaroon(
         location=LOCATION, identifier=identifier, key=key.signing_key(ledger_id, identifier), version=MACAROON_V2
     )
-    for caveat in facts.caveats():
+    for caveat in [*facts.caveats(), *limits.caveats()]:
         macaroon.add_first_party_caveat(caveat)
     url_safe = macaroon.serialize()
     return base64.b64encode(base64.urlsafe_b64decode(url_safe + "=" * (-len(url_safe) % 4))).decode()

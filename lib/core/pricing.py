@@ -64,6 +64,20 @@ def typical_of_model(model: Model, tokens_in: int, tokens_out: int, price: BtcPr
     return _flat(model, price) if model.flat is not None else _typical(model, tokens_in, tokens_out, price)
 
 
+def affordable_output_tokens(order: Order, price: BtcPrice, available: Msat) -> int:
+    """The largest output cap that `available` would cover for this order's input; 0 if not even that fits."""
+    if order.model.flat is not None:
+        return 0
+    low, high = 0, order.output_cap
+    while low < high:
+        middle = (low + high + 1) // 2
+        if price.msat_rounded_up(_bound(_sold(order.model), order, middle)) <= available:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 def cost(order: Order, reading: Reading, price: BtcPrice, limit: Msat) -> Cost:
     """What the buyer owes for an answer, as the table of endings says. `limit` is the hold's ceiling."""
     owed, upstream = _owed(order, reading, price), _upstream(order, reading)
@@ -100,9 +114,10 @@ def _input(book: PriceBook, usage: TokenUsage) -> UsdPicos:
     )
 
 
-def _bound(book: PriceBook, order: Order) -> UsdPicos:
+def _bound(book: PriceBook, order: Order, output_cap: int | None = None) -> UsdPicos:
+    """The dearest this order can be at these rates, or would be with another output cap."""
     tokens_in = order.input_bytes + order.pieces * TOKENS_PER_PIECE + TOKENS_PER_CALL
-    tokens_out = order.answers * order.output_cap
+    tokens_out = order.answers * (order.output_cap if output_cap is None else output_cap)
     books = {book.rates, book.for_input(tokens_in)}
     return max(rates.dearest_input.times(tokens_in) + rates.output.times(tokens_out) for rates in books)
 

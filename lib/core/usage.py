@@ -180,11 +180,13 @@ class StreamReader:
             raise ValueError("an event of the stream is too large")
         return events
 
+    def finish(self) -> list[Event]:
+        """The stream has ended: an event that lacks its closing blank line counts all the same."""
+        return self.feed(b"\n\n" if self._tail else b"\n") if self._tail or self._lines else []
+
     def _event(self) -> Event:
         raw, self._lines = b"".join(self._lines), []
-        data = b"\n".join(
-            line[5:].strip(b" \r\n") for line in raw.split(b"\n") if line.startswith(b"data:")
-        )
+        data = b"\n".join(line[5:].strip(b" \r\n") for line in raw.split(b"\n") if line.startswith(b"data:"))
         if data == b"[DONE]":
             self.reading.complete = True
             return Event(raw, EventKind.DONE)

@@ -1,0 +1,69 @@
+"""`python server.py --check`: says in plain words what is missing before anything is sold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import config, services
+from lib.config import ConfigError, Settings
+from lib.lightning.node import NodeUnavailable
+from lib.services import Services
+from lib.store.sqlite import LedgerLocked
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. A `note` is not a fault."""
+
+    ok: bool
+    what: str
+    note: bool = False
+
+
+async def findings(root: Path) -> AsyncGenerator[Finding]:
+    """Every finding, as it is made: configuration, environment, ledger, node, price, upstreams."""
+    try:
+        settings = config.read(config.process_environment(), root)
+    except ConfigError as error:
+        yield Finding(ok=False, what=str(error))
+        return
+    yield Finding(ok=True, what="config.yaml and the environment are valid")
+    for api in sorted(settings.overridden):
+        yield Finding(
+            ok=True, what=f"{api} is bought at {settings.upstream_urls[api]} (from the environment)", note=True
+        )
+    try:
+        async with services.opened(settings) as opened:
+            yield Finding(ok=True, what=f"the ledger in {settings.data_dir} opens")
+            async for finding in _parts(opened):
+                yield finding
+    except LedgerLocked as error:
+        yield Finding(ok=True, what=f"the ledger is in use by a running server ({error})", note=True)
+
+
+async def _parts(opened: Services) -> AsyncGenerator[Finding]:
+    for difference in await opened.ledger.audit():
+        yield Finding(ok=False, what=f"audit: {difference}")
+    yield await _node(opened)
+    if opened.feed is not None:
+        await opened.feed.refresh()
+    price = opened.price.current()
+    yield Finding(
+        ok=price is not None, what=f"a bitcoin costs {price.price.usd()} USD" if price else "no bitcoin price"
+    )
+    for name, api in opened.catalog.apis.items():
+        missing = opened.settings.missing(name)
+        trouble = missing or await opened.upstream.check(api)
+        yield Finding(ok=trouble is None, what=f"{name}: {trouble or 'upstream accepts our key'}")
+
+
+async def _node(opened: Services) -> Finding:
+    settings: Settings = opened.settings
+    try:
+        info = await opened.node.info()
+    except NodeUnavailable as error:
+        hint = "" if settings.secrets.phoenix_password else " PHOENIX_PASSWORD is not set."
+        return Finding(ok=False, what=f"the node at {settings.phoenix_url}: {error}.{hint}")
+    return Finding(ok=info.ready, what=f"the node at {settings.phoenix_url} is phoenixd {info.version}: {info.detail}")

@@ -1,0 +1,170 @@
+"""What runs beside requests: the lease, confirmations, the price, losses, health. One task group.
+
+Jobs are idempotent, so every process may run them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from lib.health import Part
+from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
+from lib.services import Services, renewed
+from lib.store.ledger import CreditInDoubt, LedgerUnavailable
+
+log = logging.getLogger(__name__)
+
+LEASE_RENEW_SECONDS = 10.0
+LEASE_STALE_SECONDS = 60.0
+CONFIRM_SECONDS = 1.0
+CONFIRM_MAX_CREDITS = 100
+FORGOTTEN_AFTER_SECONDS = 5.0
+"""Two 404s at least so far apart mean that the node does not know a payment."""
+DENIED_AGAIN_SECONDS = 30.0
+"""How often a denied payment is asked for again: a later yes thaws its account."""
+LOSSES_SECONDS = 5.0
+HEALTH_SECONDS = 15.0
+
+
+@asynccontextmanager
+async def running(services: Services) -> AsyncGenerator[None]:
+    """Run every job until the block ends."""
+    confirmations = Confirmations(services)
+    jobs: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
+        ("lease", LEASE_RENEW_SECONDS, LeaseKeeper(services).step),
+        ("confirm", CONFIRM_SECONDS, confirmations.step),
+        ("losses", LOSSES_SECONDS, lambda: services.stop_loss.refresh(services.ledger)),
+        ("health", HEALTH_SECONDS, lambda: look_around(services)),
+    ]
+    if services.feed is not None:
+        jobs.append(("price", services.settings.config.btc_price.refresh_seconds, services.feed.refresh))
+    tasks = [asyncio.create_task(_every(seconds, name, step), name=f"job {name}") for name, seconds, step in jobs]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _every(seconds: float, name: str, step: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a step for ever; one that fails is told and tried again, because a dead job would be silent."""
+    while True:
+        try:
+            await step()
+        except (LedgerUnavailable, NodeUnavailable) as error:
+            log.warning("job %s: %s", name, error)
+        except Exception:
+            log.exception("job %s failed", name)
+        await asyncio.sleep(seconds)
+
+
+class LeaseKeeper:
+    """Renews this process's lease; expires others' only after unbroken renewals of its own."""
+
+    def __init__(self, services: Services) -> None:
+        """Nothing is renewed yet."""
+        self._services = services
+        self._unbroken_since: float | None = None
+
+    async def step(self) -> None:
+        """Renew; while the ledger cannot be reached, no calls are taken."""
+        try:
+            await renewed(self._services.ledger, self._services.lease)
+        except LedgerUnavailable:
+            self._unbroken_since = None
+            raise
+        now = time.monotonic()
+        self._unbroken_since = self._unbroken_since or now
+        if now - self._unbroken_since >= LEASE_STALE_SECONDS:
+            lapsed = await self._services.ledger.expire(LEASE_STALE_SECONDS)
+            if lapsed:
+                log.warning("%d holds of a dead process lapsed", lapsed)
+
+
+class Confirmations:
+    """Asks the node about credits that were made on a preimage alone, oldest first.
+
+    A clear no freezes the account; silence, errors and time-outs never do. The node hands out preimages of unpaid
+    invoices to everyone with its limited password, so a preimage alone proves less than it should.
+    """
+
+    def __init__(self, services: Services) -> None:
+        """Nothing was asked yet."""
+        self._services = services
+        self._unknown_since: dict[bytes, float] = {}
+        self._ask_again_at: dict[bytes, float] = {}
+
+    async def step(self) -> None:
+        """One round. Raises NodeUnavailable at the first unanswered question: nothing is concluded from it."""
+        for credit in await self._services.ledger.in_doubt(CONFIRM_MAX_CREDITS):
+            if time.monotonic() >= self._ask_again_at.get(credit.payment_hash, 0):
+                await self._judge(credit, await self._services.node.incoming(credit.payment_hash))
+
+    async def _judge(self, credit: CreditInDoubt, known: IncomingPayment) -> None:
+        match known.state:
+            case PaymentState.PAID:
+                await self._services.ledger.confirm(credit.payment_hash, known.received)
+                self._forget(credit.payment_hash)
+                self._services.health.alarms.pop("node memory", None)
+            case PaymentState.OPEN | PaymentState.EXPIRED:
+                await self._deny(credit, "the node says that the invoice was not paid")
+            case PaymentState.UNKNOWN:
+                await self._unknown(credit)
+
+    async def _unknown(self, credit: CreditInDoubt) -> None:
+        since = self._unknown_since.setdefault(credit.payment_hash, time.monotonic())
+        if time.monotonic() - since < FORGOTTEN_AFTER_SECONDS:
+            return
+        if await self._node_lost_its_memory():
+            alarm = "the node does not know payments that it confirmed before: nothing is frozen, look at the node"
+            self._services.health.alarms["node memory"] = alarm
+            log.error("%s", alarm)
+            self._ask_again_at[credit.payment_hash] = time.monotonic() + DENIED_AGAIN_SECONDS
+            return
+        await self._deny(credit, "the node does not know the invoice")
+
+    async def _node_lost_its_memory(self) -> bool:
+        newest = await self._services.ledger.newest_confirmed()
+        return newest is not None and (await self._services.node.incoming(newest)).state is PaymentState.UNKNOWN
+
+    async def _deny(self, credit: CreditInDoubt, reason: str) -> None:
+        if not credit.denied:
+            await self._services.ledger.deny(credit.payment_hash, reason)
+            totals = await self._services.ledger.totals()
+            log.error(
+                "account frozen, %s: %d msat credited; lost to unpaid invoices in all: %d msat",
+                reason,
+                credit.amount.value,
+                totals.denied_spent.value,
+            )
+        self._ask_again_at[credit.payment_hash] = time.monotonic() + DENIED_AGAIN_SECONDS
+
+    def _forget(self, payment_hash: bytes) -> None:
+        self._unknown_since.pop(payment_hash, None)
+        self._ask_again_at.pop(payment_hash, None)
+
+
+async def look_around(services: Services) -> None:
+    """Refresh what /api/health says."""
+    parts = services.health.parts
+    leased = services.lease.id is not None
+    parts["ledger"] = Part(leased, "holds a lease" if leased else "cannot be reached")
+    try:
+        info = await services.node.info()
+        parts["node"] = Part(info.ready, info.detail)
+    except NodeUnavailable as error:
+        parts["node"] = Part(False, str(error))
+    priced = services.price.current()
+    parts["price"] = Part(priced is not None, "fresh" if priced else "no fresh bitcoin price")
+    for api in services.catalog.apis:
+        trouble = services.settings.missing(api) or services.upstream.trouble(api)
+        parts[f"upstream {api}"] = Part(trouble is None, trouble or "for sale")
+    if services.stop_loss.alarm:
+        services.health.alarms["stop-loss"] = services.stop_loss.alarm
+    else:
+        services.health.alarms.pop("stop-loss", None)

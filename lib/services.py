@@ -1,0 +1,160 @@
+"""Builds everything once: a frozen Services, opened in the lifespan and closed with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from lib.btc_price import PUBLIC_SOURCES, BtcPriceFeed, BtcPriceSource, FeedLimits, FixedBtcPrice
+from lib.config import Settings
+from lib.core import catalog
+from lib.core.catalog import Catalog
+from lib.health import Health
+from lib.lightning.node import LightningNode
+from lib.lightning.phoenixd import Phoenixd
+from lib.purchase import Keys, Lease, Purchase, Randomness
+from lib.stop_loss import StopLoss
+from lib.store.ledger import Ledger, LedgerUnavailable
+from lib.store.sqlite import SqliteLedger
+from lib.throttle import Throttle
+from lib.upstream import Upstream
+
+log = logging.getLogger(__name__)
+
+SETTLE_AT_STOP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a request may use. Nothing is global and nothing is patched: a test opens its own."""
+
+    settings: Settings
+    catalog: Catalog
+    ledger: Ledger
+    node: LightningNode
+    price: BtcPriceSource
+    feed: BtcPriceFeed | None
+    """Set unless the price is fixed; a job refreshes it."""
+    upstream: Upstream
+    stop_loss: StopLoss
+    throttle: Throttle
+    lease: Lease
+    health: Health
+    purchase: Purchase
+
+    @property
+    def today(self) -> date:
+        """The day by UTC, for shutdown dates."""
+        return datetime.now(UTC).date()
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Services]:
+    """Open the ledger and the connections, take a lease; on exit write what is still to be settled, then close."""
+    async with AsyncExitStack() as stack:
+        ledger = await SqliteLedger.open(settings.data_dir)
+        stack.push_async_callback(ledger.aclose)
+        node = Phoenixd(settings.phoenix_url, settings.secrets.phoenix_password)
+        stack.push_async_callback(node.aclose)
+        limits = settings.config.limits
+        upstream = Upstream(settings.upstream_urls, settings.secrets.upstream_keys, limits)
+        stack.push_async_callback(upstream.aclose)
+        feed = _feed(settings)
+        if feed is not None:
+            stack.push_async_callback(feed.aclose)
+        services = await _assembled(settings, ledger, node, upstream, feed)
+        stack.push_async_callback(_given_back, services)
+        for api in sorted(settings.overridden):
+            log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
+        yield services
+
+
+async def _assembled(
+    settings: Settings, ledger: Ledger, node: LightningNode, upstream: Upstream, feed: BtcPriceFeed | None
+) -> Services:
+    config = settings.config
+    price = feed if feed is not None else _fixed(settings)
+    stop_loss, throttle, lease = StopLoss(config.stop_loss), Throttle(), Lease()
+    await renewed(ledger, lease)
+    purchase = Purchase(
+        title=config.title,
+        limits=config.limits,
+        keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
+        ledger=ledger,
+        node=node,
+        price=price,
+        upstream=upstream,
+        stop_loss=stop_loss,
+        throttle=throttle,
+        lease=lease,
+        missing=settings.missing,
+        clock=time.time,
+        randomness=Randomness(secrets.token_bytes),
+        settling=set(),
+    )
+    return Services(
+        settings=settings,
+        catalog=catalog.build(config),
+        ledger=ledger,
+        node=node,
+        price=price,
+        feed=feed,
+        upstream=upstream,
+        stop_loss=stop_loss,
+        throttle=throttle,
+        lease=lease,
+        health=Health(),
+        purchase=purchase,
+    )
+
+
+async def renewed(ledger: Ledger, lease: Lease) -> None:
+    """Renew the lease, or take a new one if it expired. Raises LedgerUnavailable; then no calls are taken."""
+    try:
+        if lease.id is None or not await ledger.renew(lease.id):
+            fresh = uuid.uuid4().hex
+            await ledger.take_lease(fresh)
+            lease.id = fresh
+    except LedgerUnavailable:
+        lease.id = None
+        raise
+
+
+async def _given_back(services: Services) -> None:
+    """The orderly end: running settlements first, then the lease."""
+    if services.purchase.settling:
+        await asyncio.wait(services.purchase.settling, timeout=SETTLE_AT_STOP_SECONDS)
+    if services.lease.id is not None:
+        lease, services.lease.id = services.lease.id, None
+        await services.ledger.end_lease(lease)
+
+
+def _feed(settings: Settings) -> BtcPriceFeed | None:
+    if settings.fixed_btc_price is not None:
+        return None
+    rules = settings.config.btc_price
+    limits = FeedLimits(
+        refresh_seconds=rules.refresh_seconds,
+        max_age_seconds=rules.max_age_seconds,
+        quorum=rules.quorum,
+        max_deviation=rules.max_deviation,
+        max_jump=rules.max_jump,
+    )
+    return BtcPriceFeed(PUBLIC_SOURCES, limits, _now)
+
+
+def _fixed(settings: Settings) -> FixedBtcPrice:
+    if settings.fixed_btc_price is None:
+        raise ValueError("no fixed price is set")
+    return FixedBtcPrice(settings.fixed_btc_price, _now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,196 @@
+"""Calls what we resell: one pool, its time limits, and what its failures mean for the buyer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import aiohttp
+import orjson
+
+from lib.core import headers
+from lib.core.catalog import Api
+from lib.core.endings import Ending
+from lib.core.errors import ApiError, Code
+from lib.core.order import Order
+from lib.core.schema import Limits
+
+log = logging.getLogger(__name__)
+
+HTTP_OK = 200
+ERROR_BODY_MAX_BYTES = 65_536
+POOL_CONNECTIONS = 1_000
+KEEPALIVE_SECONDS = 15.0
+TROUBLE_SECONDS = 60.0
+"""How long an API is off sale after upstream refused our key; then one call may try again."""
+RETRY_AFTER_MAX_SECONDS = 120
+READ_CHUNK_BYTES = 65_536
+OUR_STANDING = re.compile(r"\b(org|proj|sk|user|req)[-_][A-Za-z0-9_-]{6,}|https?://\S+")
+QUOTA_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_hard_limit_reached",
+        "project_spend_limit_exceeded",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+    }
+)
+
+
+class UpstreamFailure(Exception):
+    """No usable answer. `ending` says who bears it (never the buyer), `error` what the buyer is told."""
+
+    def __init__(self, ending: Ending, error: ApiError) -> None:
+        """Both texts are safe to show."""
+        super().__init__(ending.value)
+        self.ending = ending
+        self.error = error
+
+
+@dataclass(slots=True)
+class Reply:
+    """Upstream's answer has begun: a 200 and its headers are here, its body is not."""
+
+    headers: list[tuple[bytes, bytes]]
+    """What the buyer may see of them."""
+    _response: aiohttp.ClientResponse
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises UpstreamBroke when it ends badly."""
+        try:
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UpstreamBroke(timed_out=isinstance(error, TimeoutError)) from error
+
+
+class UpstreamBroke(Exception):
+    """The body stopped before its end; `timed_out` when it was our limit that stopped it."""
+
+    def __init__(self, *, timed_out: bool) -> None:
+        """Say whose fault it was."""
+        super().__init__("the answer stopped before its end")
+        self.timed_out = timed_out
+
+
+class Upstream:
+    """The connection pool to every API we resell."""
+
+    def __init__(self, urls: Mapping[str, str], keys: Mapping[str, str], limits: Limits) -> None:
+        """`urls` and `keys` by API name. Must be made inside a running event loop."""
+        self._urls, self._keys, self._limits = urls, keys, limits
+        self._refused_until: dict[str, float] = {}
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=POOL_CONNECTIONS, keepalive_timeout=KEEPALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),  # a shared jar would carry one buyer's cookie to the next
+            auto_decompress=False,
+            trust_env=False,
+        )
+
+    def trouble(self, api: str) -> str | None:
+        """Why an API cannot be sold right now, in words for the operator; None if it can."""
+        if self._refused_until.get(api, 0) > time.monotonic():
+            return "upstream refused our key or quota"
+        return None
+
+    async def check(self, api: Api) -> str | None:
+        """Ask upstream for its models with our key; what is wrong in words, None if all is well."""
+        request = headers.identification(api.rules, self._keys.get(api.name, ""))
+        timeout = aiohttp.ClientTimeout(total=self._limits.connect_seconds)
+        url = self._urls[api.name] + "/models"
+        try:
+            async with self._session.get(url, headers=request, timeout=timeout, allow_redirects=False) as response:
+                if response.status == HTTP_OK:
+                    return None
+                return f"GET {url} answered {response.status}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return f"GET {url} failed: {type(error).__name__}"
+
+    @asynccontextmanager
+    async def open(self, order: Order, buyer: str) -> AsyncGenerator[Reply]:
+        """Send the order and wait for its answer to begin. Raises UpstreamFailure.
+
+        A non-streamed answer may take the whole total limit to begin; the buyer's leaving does not shorten it.
+        """
+        name, body = order.api.name, order.upstream_body(buyer)
+        limits = self._limits
+        timeout = aiohttp.ClientTimeout(
+            total=limits.total_seconds,
+            sock_connect=limits.connect_seconds,
+            sock_read=limits.idle_seconds if order.streaming else None,
+        )
+        request = self._session.post(
+            self._urls[name] + order.endpoint.rules.upstream_path,
+            data=body,
+            headers=headers.upward(order.api.rules, self._keys[name], streaming=order.streaming),
+            timeout=timeout,
+            allow_redirects=False,  # a redirect would carry our key to another host
+        )
+        try:
+            response = await request
+        except aiohttp.ClientConnectorError as error:
+            log.warning("upstream %s is unreachable: %s", name, type(error).__name__)
+            unreachable = ApiError(Code.UPSTREAM_ERROR, "The provider is unreachable. Nothing was charged.")
+            raise UpstreamFailure(Ending.UNREACHABLE, unreachable) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.warning("upstream %s gave no answer: %s", name, type(error).__name__)
+            silent = ApiError(Code.UPSTREAM_ERROR, "The provider gave no answer. Nothing was charged.")
+            raise UpstreamFailure(Ending.UNANSWERED, silent) from error
+        async with response:
+            if response.status != HTTP_OK:
+                raise await self._refusal(name, response)
+            yield Reply(headers.downward(response.headers), response)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+    async def _refusal(self, api: str, response: aiohttp.ClientResponse) -> UpstreamFailure:
+        try:
+            async with asyncio.timeout(self._limits.connect_seconds):
+                body = await response.content.read(ERROR_BODY_MAX_BYTES)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            body = b""
+        error, our_trouble = refusal(response.status, body, response.headers.get("Retry-After", ""))
+        if our_trouble:
+            log.error("upstream %s refuses our key or quota (%d): off sale for a while", api, response.status)
+            self._refused_until[api] = time.monotonic() + TROUBLE_SECONDS
+        return UpstreamFailure(Ending.REFUSED, error)
+
+
+def refusal(status: int, body: bytes, retry_after: str) -> tuple[ApiError, bool]:
+    """What upstream's error status becomes for the buyer, and whether the trouble is with our key or quota."""
+    error = _error_object(body)
+    code = str(error.get("code") or error.get("type") or "")
+    match status:
+        case 401 | 402 | 403:
+            return ApiError(Code.UPSTREAM_UNAVAILABLE), True
+        case 429 if code in QUOTA_CODES:
+            return ApiError(Code.UPSTREAM_UNAVAILABLE), True
+        case 429:
+            seconds = min(int(retry_after), RETRY_AFTER_MAX_SECONDS) if retry_after.isdigit() else 1
+            message = "The provider is busy. Nothing was charged."
+            return ApiError(Code.RATE_LIMITED, message, headers={"Retry-After": str(seconds)}), False
+        case 400 | 413 | 422:
+            param = error.get("param")
+            message = OUR_STANDING.sub("…", str(error.get("message") or "The provider refused the request."))
+            shown = param if isinstance(param, str) else None
+            return ApiError(Code.INVALID_FIELD_VALUE, message, param=shown), False
+        case _:
+            return ApiError(Code.UPSTREAM_ERROR, f"The provider failed ({status}). Nothing was charged."), False
+
+
+def _error_object(body: bytes) -> dict[str, Any]:
+    try:
+        document: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    error = cast("dict[str, object]", document).get("error") if isinstance(document, dict) else None
+    return cast("dict[str, Any]", error) if isinstance(error, dict) else {}

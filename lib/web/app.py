@@ -1,0 +1,93 @@
+"""The ASGI application: routes, the paid calls, the site, and one lifespan around all of them."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
+
+from lib import jobs
+from lib.core.errors import ApiError, Code
+from lib.services import Services
+from lib.web.paid import PaidCalls
+from lib.web.replies import on_api_error, send_error
+from lib.web.request_id import RequestId
+from lib.web.routes import router
+from lib.web.site import Site
+
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Rare collections: what lives after start-up lives for ever, and a request makes no cycles worth a pause."""
+EXPOSED_HEADERS = (
+    "WWW-Authenticate",
+    "X-Lightning-Invoice",
+    "X-Payment-Hash",
+    "X-Price-Sats",
+    "X-Topup-URL",
+    "X-Charge-Msat",
+    "X-Balance-Msat",
+    "X-Request-Id",
+    "Retry-After",
+    "Payment-Receipt",
+)
+API_PREFIXES = ("/api/", "/topup", "/v1/", "/metrics", "/openapi.json", "/.well-known/")
+PREFLIGHT_SECONDS = 86_400
+TELEMETRY_OFF = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
+
+OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
+    """The whole application. Nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_services() as services, jobs.running(services):
+            app.state.services = services
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
+            yield
+
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=TELEMETRY_OFF)
+    app.add_exception_handler(ApiError, on_api_error)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["*"],
+        allow_headers=["*"],  # SDKs in browsers send headers of their own; each request's list is echoed
+        expose_headers=EXPOSED_HEADERS,
+        max_age=PREFLIGHT_SECONDS,
+    )
+    app.add_middleware(RequestId)
+    app.include_router(router)
+    app.router.routes.append(Mount("/", app=Everything(PaidCalls(), Site(dist))))
+    return app
+
+
+class Everything:
+    """What no ordinary route took: a paid call, a page, or nothing."""
+
+    def __init__(self, paid: PaidCalls, site: Site) -> None:
+        self._paid, self._site = paid, site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Paid calls first: they are the hot path."""
+        services: Services = scope["app"].state.services
+        path, method = scope["path"], scope["method"]
+        place = services.catalog.find(method, path)
+        if place is not None:
+            await self._paid(place, services, scope, receive, send)
+        elif methods := services.catalog.methods(path):
+            allow = {"Allow": ", ".join(methods)}
+            await send_error(ApiError(Code.METHOD_NOT_ALLOWED, headers=allow), scope, receive, send)
+        elif method in {"GET", "HEAD"} and not services.catalog.covers(path) and not path.startswith(API_PREFIXES):
+            await self._site(scope, receive, send)
+        else:
+            await send_error(ApiError(Code.API_NOT_FOUND), scope, receive, send)

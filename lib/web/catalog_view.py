@@ -1,0 +1,144 @@
+"""The catalog as JSON: what is sold, at the prices of this moment."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from lib.btc_price import PricedAt
+from lib.core import pricing
+from lib.core.catalog import Api, Endpoint, Model, Rates
+from lib.core.money import BtcPrice, Msat, TokenRate
+from lib.services import Services
+
+PER_TOKENS = 1_000_000
+
+
+def catalog_view(services: Services) -> dict[str, Any]:
+    """`GET /api/catalog`. USD as strings, msat as integers; msat and sats are null while there is no price."""
+    priced, config = services.price.current(), services.settings.config
+    return {
+        "title": config.title,
+        "demo": services.settings.demo,
+        "btc_price": btc_price_view(priced),
+        "topup": {
+            "enabled": config.topup.enabled,
+            "min_sats": config.topup.min_sats,
+            "max_sats": config.topup.max_sats,
+            "bare_claim_max_sats": config.topup.bare_claim_max_sats,
+        },
+        "apis": [_api(api, services, priced.price if priced else None) for api in services.catalog.apis.values()],
+    }
+
+
+def btc_price_view(priced: PricedAt | None) -> dict[str, Any] | None:
+    """The price and its age."""
+    if priced is None:
+        return None
+    age = datetime.now(UTC) - priced.at
+    return {
+        "usd": _text(priced.price.usd()),
+        "at": priced.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "age_seconds": max(0, int(age.total_seconds())),
+    }
+
+
+def models_view(services: Services) -> dict[str, Any]:
+    """`GET /v1/models`, in OpenAI's shape, from our own catalog: upstream's list is never shown."""
+    found: dict[str, dict[str, Any]] = {}
+    for api in services.catalog.apis.values():
+        for endpoint in api.endpoints.values():
+            for model in _on_sale(endpoint, services.today):
+                found[model.id] = {
+                    "id": model.id,
+                    "object": "model",
+                    "created": 0,
+                    "owned_by": api.name,
+                    "shutdown_date": _day(model.shutdown),
+                }
+    return {"object": "list", "data": list(found.values())}
+
+
+def _api(api: Api, services: Services, price: BtcPrice | None) -> dict[str, Any]:
+    reason = services.settings.missing(api.name)
+    if reason is None and services.upstream.trouble(api.name):
+        reason = "not for sale at the moment"
+    return {
+        "name": api.name,
+        "default": api.rules.default,
+        "title": api.rules.title,
+        "available": reason is None,
+        "unavailable_reason": reason,
+        "endpoints": [_endpoint(api, endpoint, services.today, price) for endpoint in api.endpoints.values()],
+    }
+
+
+def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None) -> dict[str, Any]:
+    rules = endpoint.rules
+    return {
+        "method": rules.method,
+        "path": rules.path,
+        "url": f"/{api.name}{rules.path}",
+        "title": rules.title,
+        "content_type": rules.content_type,
+        "streaming": rules.streaming,
+        "limits": {"max_body_bytes": rules.max_body_bytes},
+        "models": [_model(model, endpoint, price) for model in _on_sale(endpoint, today)],
+        "example": rules.example.model_dump(mode="json"),
+    }
+
+
+def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> dict[str, Any]:
+    typical = endpoint.rules.typical
+    usual = pricing.typical_of_model(model, typical.input_tokens, typical.output_tokens, price) if price else None
+    return {
+        "id": model.id,
+        "prices": _flat_price(model, price) if model.sold is None else _rates(model.sold.rates, price),
+        "context": model.context,
+        "max_output": model.max_output,
+        "default_max_output": model.default_max_output,
+        "typical_price_msat": usual.value if usual else None,
+        "shutdown": _day(model.shutdown),
+    }
+
+
+def _rates(rates: Rates, price: BtcPrice | None) -> list[dict[str, Any]]:
+    units = (
+        ("input_token", rates.input),
+        ("cached_input_token", rates.cached_input),
+        ("cache_write_token", rates.cache_write),
+        ("output_token", rates.output),
+    )
+    return [_rate(unit, rate, price) for unit, rate in units]
+
+
+def _rate(unit: str, rate: TokenRate, price: BtcPrice | None) -> dict[str, Any]:
+    msat = price.msat_rounded_up(rate.times(PER_TOKENS)) if price else None
+    return _price(unit, PER_TOKENS, _text(rate.usd_per_million()), msat)
+
+
+def _flat_price(model: Model, price: BtcPrice | None) -> list[dict[str, Any]]:
+    if isinstance(model.flat, Msat):
+        return [_price("call", 1, None, model.flat)]
+    usd = _text(model.flat.usd()) if model.flat else None
+    return [_price("call", 1, usd, pricing.typical_of_model(model, 0, 0, price) if price else None)]
+
+
+def _price(unit: str, per: int, usd: str | None, msat: Msat | None) -> dict[str, Any]:
+    sats = _text(Decimal(msat.value).scaleb(-3)) if msat else None
+    return {"unit": unit, "per": per, "usd": usd, "msat": msat.value if msat else None, "sats": sats}
+
+
+def _on_sale(endpoint: Endpoint, today: date) -> list[Model]:
+    return [model for model in endpoint.models.values() if model.on_sale(today)]
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day else None
+
+
+def _text(number: Decimal) -> str:
+    """Without exponent or trailing zeros."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

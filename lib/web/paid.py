@@ -1,0 +1,142 @@
+"""The paid calls: a plain ASGI endpoint, because this path is hot and its answer must be sent inside the hold."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from starlette.types import Message, Receive, Scope, Send
+
+from lib.core import credential, l402
+from lib.core.catalog import Place
+from lib.core.credential import Bearer, L402Credential, Unpaid
+from lib.core.errors import ApiError, Code, retry_after
+from lib.core.l402 import Proven
+from lib.core.money import Msat
+from lib.core.order import Order, order_of
+from lib.services import Services
+from lib.throttle import network_of
+from lib.upstream import UpstreamFailure
+from lib.web.body import ClientLeft, read_body
+from lib.web.client_address import client_address
+from lib.web.replies import send_error
+from lib.web.request_id import request_id_of
+
+log = logging.getLogger(__name__)
+
+MAX_PRICE_HEADER = b"x-max-price-msat"
+MSAT_MAX_DIGITS = 16
+
+
+@dataclass(slots=True)
+class PaidCalls:
+    """Everything below `/{api}/` and `/v1/` that the catalog sells."""
+
+    running: int = 0
+
+    async def __call__(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one call. Every expected failure is told in OpenAI's shape; nothing is lost by any."""
+        started = _Started(send)
+        try:
+            await self._serve(place, services, scope, receive, started)
+        except ClientLeft:
+            return
+        except ApiError as error:
+            await started.refuse(error, scope, receive)
+        except UpstreamFailure as failure:
+            await started.refuse(failure.error, scope, receive)
+        except Exception:
+            log.exception("request %s failed", request_id_of(scope))
+            await started.refuse(ApiError(Code.INTERNAL_ERROR), scope, receive)
+
+    async def _serve(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
+        paid = _presented(services, scope)  # before the body is read: it decides the limits
+        order = await _order(place, services, scope, receive)
+        limit = _max_price(scope)
+        if limit is not None:
+            services.purchase.refuse_above(order, limit)
+        if isinstance(paid, Unpaid):
+            raise await services.purchase.challenge(order)
+        await self._sell(order, paid, services, scope, receive, send)
+
+    async def _sell(
+        self, order: Order, paid: Proven | Bearer, services: Services, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if self.running >= services.settings.config.limits.concurrent_calls:
+            raise retry_after(Code.RATE_LIMITED, 1, "This server is busy.")
+        self.running += 1
+        request_id = request_id_of(scope)
+        try:
+            async with (
+                services.purchase.reserve(order, paid, request_id) as held,
+                services.upstream.open(order, held.buyer) as reply,
+            ):
+                await held.relay(reply, [(b"cache-control", b"no-store")], receive, send)
+        except ApiError as error:
+            if error.code is Code.INVALID_TOKEN:
+                _count_unpaid(services, scope)
+            raise
+        finally:
+            self.running -= 1
+
+
+class _Started:
+    """A `send` that remembers whether an answer has begun: after that no error can be rendered."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self._begun = True
+        await self._send(message)
+
+    async def refuse(self, error: ApiError, scope: Scope, receive: Receive) -> None:
+        if not self._begun:
+            await send_error(error, scope, receive, self._send)
+
+
+def _max_price(scope: Scope) -> Msat | None:
+    """The buyer's own bound, `X-Max-Price-Msat`. Raises ApiError if it is no whole number."""
+    for name, value in scope["headers"]:
+        if name == MAX_PRICE_HEADER:
+            if not value.isdigit() or len(value) > MSAT_MAX_DIGITS:
+                raise ApiError(Code.INVALID_FIELD_VALUE, "X-Max-Price-Msat must be a whole number.")
+            return Msat(int(value))
+    return None
+
+
+def _presented(services: Services, scope: Scope) -> Unpaid | Proven | Bearer:
+    """Prove what can be proven by hashing. Whoever proves nothing is counted, before its body is read."""
+    try:
+        presented = credential.parse(scope["headers"])
+        if isinstance(presented, L402Credential):
+            return services.purchase.prove(presented)
+    except l402.NotOurs:
+        presented = Unpaid()
+    except ApiError:
+        _count_unpaid(services, scope)
+        raise
+    if isinstance(presented, Unpaid):
+        _count_unpaid(services, scope)
+    return presented
+
+
+def _count_unpaid(services: Services, scope: Scope) -> None:
+    limits, address = services.settings.config.limits, client_address(scope, services.settings.trusted_proxies)
+    wait = services.throttle.wait_seconds("unpaid", address, limits.unpaid_per_ip_per_minute)
+    wait = wait or services.throttle.wait_seconds(
+        "unpaid-network", network_of(address), limits.unpaid_per_network_per_minute
+    )
+    if wait:
+        raise retry_after(Code.RATE_LIMITED, wait, "Too many unpaid requests from your address.")
+
+
+async def _order(place: Place, services: Services, scope: Scope, receive: Receive) -> Order:
+    body = await read_body(
+        scope,
+        receive,
+        max_bytes=place.endpoint.rules.max_body_bytes,
+        within_seconds=services.settings.config.limits.body_seconds,
+    )
+    return order_of(place, body, today=services.today)

@@ -1,0 +1,80 @@
+"""The free routes below /api and the models list: ordinary FastAPI."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from lib.core import credential
+from lib.services import Services
+from lib.web.catalog_view import catalog_view, models_view
+from lib.web.replies import Json
+
+router = APIRouter()
+NOT_STORED = {"Cache-Control": "no-store"}
+
+
+def services_of(request: Request) -> Services:
+    """What the lifespan opened."""
+    return request.app.state.services
+
+
+@router.get("/api/catalog")
+async def get_catalog(request: Request) -> Json:
+    """What is sold, at the prices of this moment."""
+    return Json(catalog_view(services_of(request)), headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/v1/models")
+@router.get("/{api}/v1/models")
+async def get_models(request: Request) -> Json:
+    """What is sold, in OpenAI's shape."""
+    return Json(models_view(services_of(request)))
+
+
+@router.get("/api/balance")
+async def get_balance(request: Request) -> Json:
+    """The account of the credential presented. A paid, unused L402 credential is credited first."""
+    presented = credential.parse(request.scope["headers"])
+    found = await services_of(request).purchase.balance(presented)
+    available = found.balance - found.held
+    return Json(
+        {
+            "kind": "token" if isinstance(presented, credential.Bearer) else "l402",
+            "status": found.status.value,
+            "balance_sats": found.balance.sat_rounded_down().value,
+            "balance_msat": found.balance.value,
+            "held_msat": found.held.value,
+            "available_msat": available.value,
+        },
+        headers=NOT_STORED,
+    )
+
+
+@router.get("/api/health/live")
+async def get_live() -> Json:
+    """The process answers."""
+    return Json({"status": "ok"}, headers=NOT_STORED)
+
+
+@router.get("/api/health/ready")
+async def get_ready(request: Request) -> Json:
+    """Whether everything that a sale needs was there when last looked at: 200 or 503."""
+    body = _health(services_of(request))
+    return Json(body, status_code=200 if body["status"] == "ok" else 503, headers=NOT_STORED)
+
+
+@router.get("/api/health")
+async def get_health(request: Request) -> Json:
+    """The same, always 200."""
+    return Json(_health(services_of(request)), headers=NOT_STORED)
+
+
+def _health(services: Services) -> dict[str, Any]:
+    health = services.health
+    return {
+        "status": "ok" if health.ready else "not_ready",
+        "parts": {name: {"ok": part.ok, "detail": part.detail} for name, part in sorted(health.parts.items())},
+        "alarms": dict(sorted(health.alarms.items())),
+    }
