@@ -1,0 +1,165 @@
+"""A whole shop on real sockets: the server, its ledger, and the doubles of node and upstream, with words for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from lib import config, services
+from lib.core.money import Msat
+from lib.demo.parts import DemoParts, demo_parts
+from lib.services import Services
+from lib.store.ledger import Balance, Entry, Owner
+from lib.web.app import create_app
+
+ROOT = Path(__file__).parent.parent
+CHAT = "/openai/v1/chat/completions"
+SMALL_BUFFER_BYTES = 4_096
+"""Socket buffers in tests, so that a client that stops reading is felt at once."""
+REQUEST_SECONDS = 60.0
+HELLO: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
+STREAM: dict[str, Any] = {**HELLO, "stream": True}
+BTC_USD = "100000"
+"""At this price one msat is 10⁻⁶ dollars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """An L402 credential as a buyer holds it."""
+
+    macaroon: str
+    preimage: str
+    amount: Msat
+
+    @property
+    def authorization(self) -> str:
+        """The header's value."""
+        return f"L402 {self.macaroon}:{self.preimage}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The header."""
+        return {"Authorization": self.authorization}
+
+    @property
+    def payment_hash(self) -> bytes:
+        """What the macaroon commits to."""
+        return hashlib.sha256(bytes.fromhex(self.preimage)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything a test may touch."""
+
+    url: str
+    parts: DemoParts
+    services: Services
+    client: httpx.AsyncClient
+
+    async def ask(self, body: Mapping[str, Any] = HELLO, paid: Paid | None = None, **headers: str) -> httpx.Response:
+        """Send a chat completion and read the whole answer."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post(CHAT, json=dict(body), headers={**(paid.headers if paid else {}), **names})
+
+    async def buy(self, body: Mapping[str, Any] = HELLO) -> Paid:
+        """Get a 402 for a request and pay its invoice."""
+        return await self.pay(await self.ask(body))
+
+    async def pay(self, challenge: httpx.Response) -> Paid:
+        """Pay the invoice of a 402."""
+        assert challenge.status_code == 402, challenge.text
+        offer = challenge.json()
+        preimage = await self.parts.pay(offer["invoice"])
+        return Paid(offer["macaroon"], preimage, Msat(offer["amount_sats"] * 1_000))
+
+    async def account(self, paid: Paid) -> Balance:
+        """The ledger's word on a credential's account."""
+        found = await self.services.ledger.balance(Owner.of_payment(paid.payment_hash))
+        assert found is not None
+        return found
+
+    async def entries(self, paid: Paid) -> list[Entry]:
+        """The account's history, oldest first."""
+        account = await self.account(paid)
+        return list(reversed(await self.services.ledger.entries(account.account, before=None, limit=1_000)))
+
+    async def settled(self, paid: Paid) -> Balance:
+        """The account once no call of it runs any more."""
+        async with asyncio.timeout(REQUEST_SECONDS):
+            while (found := await self.account(paid)).held:
+                await asyncio.sleep(0.005)
+        return found
+
+    async def invoices(self) -> int:
+        """How many invoices the seller's node has ever made."""
+        return len(self.parts.ledger("seller")["incoming"])
+
+
+@asynccontextmanager
+async def opened_world(data_dir: Path, env: Mapping[str, str] | None = None, **limits: Any) -> AsyncGenerator[World]:
+    """Bring everything up; `limits` replace those of config.yaml, unchecked, so that they can be short."""
+    async with demo_parts() as parts:
+        settings = _settings(parts, data_dir, env or {}, limits)
+        app = create_app(lambda: services.opened(settings), ROOT / "frontend" / "dist")
+        async with serving(app) as url, _client(url) as client:
+            yield World(url, parts, app.state.services, client)
+
+
+def _client(url: str) -> httpx.AsyncClient:
+    """A client without a pool limit: two hundred parallel calls shall really be parallel."""
+    return httpx.AsyncClient(
+        base_url=url, timeout=REQUEST_SECONDS, limits=httpx.Limits(max_connections=None), trust_env=False
+    )
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncGenerator[str]:
+    """Serve an ASGI application on a free loopback port with small buffers."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER_BYTES)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with asyncio.timeout(REQUEST_SECONDS):
+            while not server.started:
+                if running.done():
+                    running.result()
+                await asyncio.sleep(0.005)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await running
+
+
+def _settings(parts: DemoParts, data_dir: Path, env: Mapping[str, str], limits: dict[str, Any]) -> config.Settings:
+    environ = {
+        "L402_ROOT_KEY": "5a" * 32,
+        "OPENAI_API_KEY": parts.upstream_key,
+        "OPENAI_BASE_URL": parts.openai_url,
+        "PHOENIX_URL": parts.seller_url,
+        "PHOENIX_PASSWORD": parts.seller_limited_password,
+        "BTC_USD": BTC_USD,
+        "ALITTLEBITOFMONEY_DEMO": "1",
+        "ALITTLEBITOFMONEY_DATA_DIR": str(data_dir),
+        "ALITTLEBITOFMONEY_CONFIG": str(ROOT / "config.yaml"),
+        **env,
+    }
+    settings = config.read(environ, data_dir)
+    generous = {
+        "unpaid_per_ip_per_minute": 100_000,
+        "unpaid_per_network_per_minute": 100_000,
+        "invoices_per_minute": 100_000,
+        "differences_per_account_per_minute": 100_000,
+        **limits,
+    }
+    changed = settings.config.model_copy(update={"limits": settings.config.limits.model_copy(update=generous)})
+    return replace(settings, config=changed)
