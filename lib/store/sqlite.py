@@ -1,0 +1,234 @@
+"""The embedded ledger: one SQLite file, one process, one writer thread with group commit.
+
+Ended with `aclose()` or with a kill, it loses nothing that it acknowledged: an operation returns after its commit
+has reached the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+from lib.core.endings import Ending
+from lib.core.money import Msat
+from lib.store import schema, sqlite_audit, sqlite_credits, sqlite_holds, sqlite_reads
+from lib.store.data_directory import DataDirectory, LedgerLocked
+from lib.store.lane import Lane
+from lib.store.ledger import AskNodeFirst, Gone
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lib.store.ledger import (
+        Balance,
+        CreditInDoubt,
+        Entry,
+        HoldOutcome,
+        HoldRequest,
+        Losses,
+        Owner,
+        Payment,
+        RedeemOutcome,
+        Settled,
+        Settlement,
+        Totals,
+        UnconfirmedLimits,
+    )
+
+__all__ = ["LedgerLocked", "SqliteLedger", "system_clock_us"]
+
+ClockUs: TypeAlias = Callable[[], int]
+"""Microseconds since 1970 UTC: the `now_us()` of all SQL."""
+Randomness: TypeAlias = Callable[[int], bytes]
+
+OPERATION_LIMIT_SECONDS = 30.0
+SCAN_LIMIT_SECONDS = 600.0
+"""For what reads everything: totals, losses, audit."""
+PAGE_LIMIT_ROWS = 1_000
+LEDGER_ID_BYTES = 16
+ACCOUNT_ID_BYTES = 16
+
+
+def system_clock_us() -> int:
+    """The clock of the machine that the database lives on."""
+    return time.time_ns() // 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What opening leaves behind, before any thread runs on it."""
+
+    directory: DataDirectory
+    ledger_id: bytes
+    writer: sqlite3.Connection
+    reader: sqlite3.Connection
+    scanner: sqlite3.Connection
+
+
+class SqliteLedger:
+    """The `Ledger` in a file.
+
+    Operations that write are executed in the order in which their coroutines first ran, because they are queued
+    before they first await: a settle awaited (or started) before a hold is done before it. Cancelling a caller neither
+    undoes nor loses its operation. Reads go beside the writer and see all that was acknowledged before they began.
+    """
+
+    def __init__(self, opened: _Opened, randomness: Randomness) -> None:
+        """Start the threads. Made by `open`."""
+        self._directory = opened.directory
+        self._ledger_id = opened.ledger_id
+        self._randomness = randomness
+        self._writer = Lane(
+            opened.writer, name="ledger-writer", begin="BEGIN IMMEDIATE", limit_seconds=OPERATION_LIMIT_SECONDS
+        )
+        self._reader = Lane(opened.reader, name="ledger-reader", begin="BEGIN", limit_seconds=OPERATION_LIMIT_SECONDS)
+        self._scanner = Lane(opened.scanner, name="ledger-scanner", begin="BEGIN", limit_seconds=SCAN_LIMIT_SECONDS)
+
+    @classmethod
+    async def open(
+        cls, directory: Path, *, clock: ClockUs = system_clock_us, randomness: Randomness = secrets.token_bytes
+    ) -> SqliteLedger:
+        """Claim the directory, bring the schema up to date and return to accounts what a dead server held.
+
+        Raises LedgerLocked if another process runs on the directory, LedgerNewerThanCode if a newer release did.
+        """
+        return cls(await asyncio.to_thread(_open, directory, clock, randomness), randomness)
+
+    async def ledger_id(self) -> bytes:
+        """See `Ledger`. It never changes, so it is read once."""
+        return self._ledger_id
+
+    async def take_lease(self, lease: str) -> None:
+        """See `Ledger`. Raises LeaseExpired if this very lease has ended before."""
+        await self._writer.run(partial(sqlite_holds.take_lease, lease=lease))
+
+    async def renew(self, lease: str) -> bool:
+        """See `Ledger`."""
+        return await self._writer.run(partial(sqlite_holds.renew, lease=lease))
+
+    async def end_lease(self, lease: str) -> None:
+        """See `Ledger`."""
+        await self._writer.run(partial(sqlite_holds.end_lease, lease=lease))
+
+    async def expire(self, stale_after_seconds: float) -> int:
+        """See `Ledger`."""
+        return await self._writer.run(partial(sqlite_holds.expire, stale_after_seconds=stale_after_seconds))
+
+    async def redeem_and_hold(self, payment: Payment, request: HoldRequest, limits: UnconfirmedLimits) -> RedeemOutcome:
+        """See `Ledger`."""
+        account = self._new_account_id()
+        return await self._writer.run(
+            lambda db: sqlite_holds.redeem_and_hold(db, payment, request, limits, new_account=account)
+        )
+
+    async def credit(self, payment: Payment, limits: UnconfirmedLimits) -> Balance | AskNodeFirst | Gone:
+        """See `Ledger`."""
+        account = self._new_account_id()
+
+        def operation(db: sqlite3.Connection) -> Balance | AskNodeFirst | Gone:
+            refusal = sqlite_credits.book(db, payment, limits, new_account=account)
+            return refusal or sqlite_reads.balance_of_payment(db, payment) or Gone()
+
+        return await self._writer.run(operation)
+
+    async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
+        """See `Ledger`. A pinned quote belongs to a payment being redeemed, so it is not looked at here."""
+        return await self._writer.run(lambda db: sqlite_holds.hold(db, owner, request))
+
+    async def settle(self, settlement: Settlement) -> Settled:
+        """See `Ledger`. Raises HoldUnknown, HoldEnded, and ValueError for a charge outside of 0 to the ceiling."""
+        if settlement.charge < Msat.ZERO:
+            raise ValueError("a charge is never negative")
+        if settlement.ending is Ending.LAPSED:
+            raise ValueError("a hold lapses with its lease; nobody settles it so")
+        return await self._writer.run(lambda db: sqlite_holds.settle(db, settlement))
+
+    async def balance(self, owner: Owner) -> Balance | None:
+        """See `Ledger`."""
+        return await self._reader.run(lambda db: sqlite_reads.balance_of_owner(db, owner))
+
+    async def entries(self, account: str, *, before: int | None, limit: int) -> Sequence[Entry]:
+        """See `Ledger`. `limit` from 1 to 1,000."""
+        _require_page(limit)
+        return await self._reader.run(lambda db: sqlite_reads.entries(db, account, before, limit))
+
+    async def in_doubt(self, limit: int) -> Sequence[CreditInDoubt]:
+        """See `Ledger`. `limit` from 1 to 1,000."""
+        _require_page(limit)
+        return await self._reader.run(lambda db: sqlite_reads.in_doubt(db, limit))
+
+    async def newest_confirmed(self) -> bytes | None:
+        """See `Ledger`."""
+        return await self._reader.run(sqlite_reads.newest_confirmed)
+
+    async def confirm(self, payment_hash: bytes, received: Msat) -> None:
+        """See `Ledger`. Raises CreditUnknown."""
+        await self._writer.run(lambda db: sqlite_credits.confirm(db, payment_hash, received))
+
+    async def deny(self, payment_hash: bytes, reason: str) -> None:
+        """See `Ledger`. A credit once confirmed is not denied any more. Raises CreditUnknown."""
+        await self._writer.run(lambda db: sqlite_credits.deny(db, payment_hash, reason))
+
+    async def totals(self) -> Totals:
+        """See `Ledger`."""
+        return await self._scanner.run(sqlite_reads.totals)
+
+    async def losses(self, within_seconds: float) -> Losses:
+        """See `Ledger`."""
+        return await self._scanner.run(partial(sqlite_reads.losses, within_seconds=within_seconds))
+
+    async def audit(self) -> Sequence[str]:
+        """See `Ledger`. Runs on a snapshot of its own: nobody waits for it."""
+        return await self._scanner.run(sqlite_audit.differences)
+
+    async def aclose(self) -> None:
+        """See `Ledger`. Afterwards every method raises LedgerUnavailable. Repeating it changes nothing."""
+        await self._scanner.aclose()
+        await self._reader.aclose()
+        # Last, because the last connection to leave folds the write-ahead log into the file.
+        await self._writer.aclose()
+        self._directory.release()
+
+    def _new_account_id(self) -> str:
+        return self._randomness(ACCOUNT_ID_BYTES).hex()
+
+
+def _require_page(limit: int) -> None:
+    if not 1 <= limit <= PAGE_LIMIT_ROWS:
+        raise ValueError(f"a page has 1 to {PAGE_LIMIT_ROWS} rows")
+
+
+def _open(path: Path, clock: ClockUs, randomness: Randomness) -> _Opened:
+    with contextlib.ExitStack() as undo:
+        directory = DataDirectory.claim(path)
+        undo.callback(directory.release)
+        writer = undo.enter_context(contextlib.closing(schema.connect_writer(directory.ledger_file, clock)))
+        schema.migrate(writer)
+        ledger_id = _begin(writer, randomness)
+        reader = undo.enter_context(contextlib.closing(schema.connect_reader(directory.ledger_file)))
+        scanner = schema.connect_reader(directory.ledger_file)
+        # Losses are asked for by age, on the same clock.
+        scanner.create_function("now_us", 0, clock)
+        undo.pop_all()
+    return _Opened(directory, ledger_id, writer, reader, scanner)
+
+
+def _begin(db: sqlite3.Connection, randomness: Randomness) -> bytes:
+    """Name a new ledger; in an old one, lapse every hold: the lock proves that whoever made them is dead."""
+    db.execute("BEGIN IMMEDIATE")
+    db.execute(
+        "INSERT INTO meta (one, ledger_id, created_at_us) VALUES (1, ?, now_us()) ON CONFLICT DO NOTHING",
+        (randomness(LEDGER_ID_BYTES),),
+    )
+    sqlite_holds.expire_all(db)
+    (ledger_id,) = db.execute("SELECT ledger_id FROM meta").fetchone()
+    db.execute("COMMIT")
+    return ledger_id
