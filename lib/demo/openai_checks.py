@@ -1,0 +1,145 @@
+"""OpenAI's refusals: the shape of its errors and the mistakes the double notices, with OpenAI's own words."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any, cast
+
+MAX_CHOICES = 128
+KNOWN_MODELS = re.compile(r"^(gpt-|chatgpt-|o[0-9]|text-embedding-)")
+
+
+class Refused(Exception):
+    """The request is answered with this status and OpenAI error body."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def check_key(authorization: str | None, key: str) -> None:
+    """Raises Refused (401) unless the header is the Bearer key."""
+    scheme, _, given = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not given:
+        raise Refused(
+            401, "You didn't provide an API key. You need to provide your API key in an Authorization header."
+        )
+    if given != key:
+        raise Refused(401, f"Incorrect API key provided: {given[:3]}****.", code="invalid_api_key")
+
+
+def check_chat(body: Any) -> dict[str, Any]:
+    """The body of a chat completion, validated as far as the double reads it. Raises Refused (400, 404)."""
+    fields = _object(body)
+    _model(fields)
+    messages = _present(fields, "messages")
+    if not isinstance(messages, list):
+        raise _wrong_type("messages", "an array of objects", messages)
+    if not messages:
+        text = "Invalid 'messages': empty array. Expected an array with minimum length 1."
+        raise Refused(400, text, param="messages", code="empty_array")
+    for name, low, high in (("n", 1, MAX_CHOICES), ("max_tokens", 1, None), ("max_completion_tokens", 1, None)):
+        _integer(fields, name, low, high)
+    if fields.get("max_tokens") is not None and fields.get("max_completion_tokens") is not None:
+        text = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported."
+        raise Refused(400, text, param="max_tokens", code="invalid_parameter_combination")
+    _stream(fields)
+    return fields
+
+
+def check_embeddings(body: Any) -> dict[str, Any]:
+    """The body of an embeddings call. Raises Refused (400, 404)."""
+    fields = _object(body)
+    _model(fields)
+    given = _present(fields, "input")
+    if not isinstance(given, (str, list)):
+        raise _wrong_type("input", "a string or an array", given)
+    if not given:
+        raise Refused(400, "'$.input' is invalid.", param="input")
+    _integer(fields, "dimensions", 1, 3_072)
+    if fields.get("encoding_format") not in (None, "float", "base64"):
+        raise Refused(400, "Invalid 'encoding_format': expected 'float' or 'base64'.", param="encoding_format")
+    return fields
+
+
+def default_error(status: int) -> dict[str, Any]:
+    """What OpenAI says with this status, when a scenario asks for the status only."""
+    kind, code, message = {
+        401: ("invalid_request_error", "invalid_api_key", "Incorrect API key provided."),
+        403: ("invalid_request_error", "unsupported_country_region_territory", "Country not supported."),
+        404: ("invalid_request_error", "model_not_found", "The model does not exist or you do not have access to it."),
+        429: ("rate_limit_error", "rate_limit_exceeded", "Rate limit reached. Please try again later."),
+        503: ("service_unavailable_error", "server_is_overloaded", "The engine is currently overloaded."),
+    }.get(status, _by_class(status))
+    return {"message": message, "type": kind, "param": None, "code": code}
+
+
+def _by_class(status: int) -> tuple[str, str | None, str]:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "server_error", None, "The server had an error while processing your request. Sorry about that!"
+    return "invalid_request_error", None, "The request was refused."
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise Refused(400, "We could not parse the JSON body of your request.")
+    return cast("dict[str, Any]", body)
+
+
+def _present(fields: dict[str, Any], name: str) -> Any:
+    if fields.get(name) is None:
+        raise Refused(400, f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+    return fields[name]
+
+
+def _model(fields: dict[str, Any]) -> None:
+    model = fields.get("model")
+    if model is None:
+        raise Refused(400, "you must provide a model parameter")
+    if not isinstance(model, str):
+        raise _wrong_type("model", "a string", model)
+    if not KNOWN_MODELS.match(model):
+        text = f"The model `{model}` does not exist or you do not have access to it."
+        raise Refused(404, text, code="model_not_found")
+
+
+def _integer(fields: dict[str, Any], name: str, low: int, high: int | None) -> None:
+    value = fields.get(name)
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong_type(name, "an integer", value)
+    if value < low:
+        text = f"Invalid '{name}': integer below minimum value. Expected a value >= {low}, but got {value} instead."
+        raise Refused(400, text, param=name, code="integer_below_min_value")
+    if high is not None and value > high:
+        text = f"Invalid '{name}': integer above maximum value. Expected a value <= {high}, but got {value} instead."
+        raise Refused(400, text, param=name, code="integer_above_max_value")
+
+
+def _stream(fields: dict[str, Any]) -> None:
+    stream, options = fields.get("stream"), fields.get("stream_options")
+    if stream is not None and not isinstance(stream, bool):
+        raise _wrong_type("stream", "a boolean", stream)
+    if options is not None and not stream:
+        text = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
+        raise Refused(400, text, param="stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise _wrong_type("stream_options", "an object", options)
+
+
+def _wrong_type(name: str, wanted: str, got: Any) -> Refused:
+    names = {"dict": "an object", "list": "an array", "str": "a string", "bool": "a boolean", "int": "an integer"}
+    found = names.get(type(got).__name__, "a decimal")
+    text = f"Invalid type for '{name}': expected {wanted}, but got {found} instead."
+    return Refused(400, text, param=name, code="invalid_type")
