@@ -1,0 +1,96 @@
+import type { Price } from "../../shared/api";
+import { priceInSats, priceInUsd } from "../../shared/money";
+import { SatsPrice } from "../../shared/ui/Sats";
+import { type PriceList, compactCount, perText } from "./rows";
+
+/** What a table says where there is no figure: never a zero. */
+export function NoFigure({ why }: { readonly why: string }) {
+  return (
+    <span className="text-ink3">
+      <span aria-hidden="true">–</span>
+      <span className="sr-only">{why}</span>
+    </span>
+  );
+}
+
+/** Dollars, and sats under them. A price set in sats has sats alone. */
+export function PriceAmount({ price }: { readonly price: Price | null }) {
+  if (price === null || (price.usd === null && price.msat === null)) return <NoFigure why="not priced" />;
+  return (
+    <>
+      {price.usd === null ? null : <span className="block whitespace-nowrap">{priceInUsd(price.usd)}</span>}
+      {price.msat === null ? null : (
+        <span className={price.usd === null ? "block" : "block text-meta text-ink2"}>
+          <SatsPrice msat={price.msat} />
+        </span>
+      )}
+    </>
+  );
+}
+
+/** Reading from the cache, and writing to it where that has a price of its own. */
+export function CachedAmount({ prices }: { readonly prices: PriceList }) {
+  const { input, cachedInput, cacheWrite } = prices;
+  const writeDiffers = cacheWrite?.usd !== null && cacheWrite?.usd !== input?.usd;
+  return (
+    <>
+      <PriceAmount price={cachedInput} />
+      {cacheWrite?.usd && writeDiffers ? (
+        <span className="block text-meta whitespace-nowrap text-ink2">
+          write {priceInUsd(cacheWrite.usd)}
+        </span>
+      ) : null}
+    </>
+  );
+}
+
+/** Prices that are not per token, each with what it is for: `$0.02 per call`. */
+export function OtherPrices({ prices }: { readonly prices: readonly Price[] }) {
+  return prices.map((price) => (
+    <span key={price.unit} className="flex items-start justify-end gap-x-1.5">
+      <span>
+        <PriceAmount price={price} />
+      </span>
+      <span className="text-ink2">{perText(price)}</span>
+    </span>
+  ));
+}
+
+interface PriceLineProps {
+  readonly prices: PriceList;
+  /** Tokens, null where the model has no such window. */
+  readonly context: number | null;
+}
+
+/** The same figures in running text, for narrow screens: `$0.20 in  $0.78 out  128k context`. */
+export function PriceLine({ prices, context }: PriceLineProps) {
+  const window = context === null ? [] : [`${compactCount(context)} context`];
+  const parts = [...tokenParts(prices), ...prices.others.map(otherPart), ...window];
+  return (
+    <span className="flex flex-wrap gap-x-3">
+      {parts.map((part) => (
+        <span key={part}>{part}</span>
+      ))}
+    </span>
+  );
+}
+
+function tokenParts({ input, cachedInput, cacheWrite, output }: PriceList): string[] {
+  const write = cacheWrite?.usd === input?.usd ? null : cacheWrite;
+  const named: readonly (readonly [Price | null, string])[] = [
+    [input, "in"],
+    [cachedInput, "cached"],
+    [write, "cache write"],
+    [output, "out"],
+  ];
+  return named.flatMap(([price, name]) =>
+    price === null || price.usd === null ? [] : [`${priceInUsd(price.usd)} ${name}`],
+  );
+}
+
+function otherPart(price: Price): string {
+  if (price.usd !== null) return `${priceInUsd(price.usd)} ${perText(price)}`;
+  if (price.msat === null) return `not priced ${perText(price)}`;
+  const { amount, unit } = priceInSats(price.msat);
+  return `${amount} ${unit} ${perText(price)}`;
+}

@@ -1,0 +1,40 @@
+import tailwindcss from "@tailwindcss/vite";
+import react from "@vitejs/plugin-react";
+import type { ProxyOptions } from "vite";
+import { defineConfig } from "vitest/config";
+
+const SERVER = "http://127.0.0.1:3000";
+
+/** `/topup` is both a page and an API route: a browser that opens the address gets the page. */
+const topup: ProxyOptions = {
+  target: SERVER,
+  bypass: (request) => {
+    const opensPage = request.method === "GET" && request.headers.accept?.includes("text/html");
+    return opensPage ? "/index.html" : undefined;
+  },
+};
+
+export default defineConfig({
+  plugins: [react(), tailwindcss()],
+  server: {
+    proxy: {
+      "^/(api|openai|v1)/": { target: SERVER },
+      "^/topup(/|\\?|$)": topup,
+    },
+  },
+  build: {
+    target: "es2022",
+    // Newest features used: light-dark() and color-mix(). Named so that they are not compiled away.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
+    // The content security policy allows no data: scripts or fonts, and needs no inline polyfill.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  test: {
+    environment: "happy-dom",
+    environmentOptions: { happyDOM: { url: "http://shop.test/" } },
+    setupFiles: ["src/testing/setup.ts"],
+    restoreMocks: true,
+    unstubGlobals: true,
+  },
+});

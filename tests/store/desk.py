@@ -1,0 +1,123 @@
+"""Words for the ledger's tests: a till that takes payments, opens calls and closes them, in plain msat."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass, field, replace
+
+from lib.core.endings import Ending
+from lib.core.money import BtcPrice, Msat
+from lib.store.ledger import (
+    AskNodeFirst,
+    Balance,
+    CallFacts,
+    Gone,
+    Held,
+    HoldOutcome,
+    HoldRequest,
+    Ledger,
+    Owner,
+    Payment,
+    PaymentKind,
+    Quote,
+    RedeemOutcome,
+    Settled,
+    Settlement,
+    Short,
+    UnconfirmedLimits,
+)
+
+PRICE = BtcPrice(100_000_000_000)
+LEASE = "lease-of-this-process"
+NO_LIMITS = UnconfirmedLimits(per_payment=Msat(10**15), in_all=Msat(10**15))
+
+
+def quote(ceiling_msat: int, price: BtcPrice = PRICE) -> Quote:
+    """A ceiling at some bitcoin price."""
+    return Quote(Msat(ceiling_msat), price)
+
+
+def payment(name: str, amount_msat: int, kind: PaymentKind = PaymentKind.CALL) -> Payment:
+    """A payment told apart by its name."""
+    return Payment(hashlib.sha256(name.encode()).digest(), kind, Msat(amount_msat), key_id="key-1")
+
+
+def carrying(paid: Payment, old: Payment) -> Payment:
+    """The same payment, made for the difference to an old credential."""
+    return replace(paid, carry=old.payment_hash)
+
+
+def owner(paid: Payment) -> Owner:
+    """Who an L402 credential for this payment proves to be."""
+    return Owner.of_payment(paid.payment_hash)
+
+
+@dataclass
+class Desk:
+    """One process at work on a ledger, under one lease."""
+
+    ledger: Ledger
+    lease: str = LEASE
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def new_id(self, what: str) -> str:
+        """An op_id that no other operation has."""
+        return f"{what}-{next(self._numbers)}"
+
+    def request(
+        self, ceiling_msat: int, *, op_id: str | None = None, pinned: Quote | None = None, model: str = "small"
+    ) -> HoldRequest:
+        """A call whose ceiling is this, at the current price."""
+        op_id = op_id or self.new_id("hold")
+        call = CallFacts(f"req-{op_id}", "openai", "/v1/chat/completions", model, hashlib.sha256(b"order").digest())
+        return HoldRequest(op_id, self.lease, call, quote(ceiling_msat), pinned)
+
+    async def account(self, credit_msat: int, name: str = "first") -> Payment:
+        """An account opened by a payment that the node has confirmed."""
+        paid = payment(name, credit_msat)
+        assert isinstance(await self.ledger.credit(paid, NO_LIMITS), Balance)
+        await self.ledger.confirm(paid.payment_hash, Msat(credit_msat))
+        return paid
+
+    async def credit(self, paid: Payment) -> Balance | AskNodeFirst | Gone:
+        """Credit without any limit on trust."""
+        return await self.ledger.credit(paid, NO_LIMITS)
+
+    async def redeem(self, paid: Payment, ceiling_msat: int, *, pinned: Quote | None = None) -> RedeemOutcome:
+        """Present the credential of a payment for one call."""
+        return await self.ledger.redeem_and_hold(paid, self.request(ceiling_msat, pinned=pinned), NO_LIMITS)
+
+    async def hold(self, paid: Payment, ceiling_msat: int) -> HoldOutcome:
+        """Reserve a ceiling on the account that this payment owns."""
+        return await self.ledger.hold(owner(paid), self.request(ceiling_msat))
+
+    async def held(self, paid: Payment, ceiling_msat: int, *, model: str = "small") -> Held:
+        """The same, where it must succeed."""
+        outcome = await self.ledger.hold(owner(paid), self.request(ceiling_msat, model=model))
+        assert isinstance(outcome, Held)
+        return outcome
+
+    def settlement(self, hold: Held, charge_msat: int, ending: Ending = Ending.ANSWERED) -> Settlement:
+        """How this call ended."""
+        return Settlement(self.new_id("settle"), hold.hold_id, ending, Msat(charge_msat))
+
+    async def settle(self, hold: Held, charge_msat: int) -> Settled:
+        """The answer came, and cost this."""
+        return await self.ledger.settle(self.settlement(hold, charge_msat))
+
+    async def release(self, hold: Held) -> Settled:
+        """Upstream did no billable work."""
+        return await self.ledger.settle(self.settlement(hold, 0, Ending.UNREACHABLE))
+
+    async def purse(self, paid: Payment) -> tuple[int, int]:
+        """Balance and held of the account that this payment owns, in msat."""
+        found = await self.ledger.balance(owner(paid))
+        assert found is not None
+        return found.balance.value, found.held.value
+
+
+def short_of(outcome: HoldOutcome | RedeemOutcome) -> tuple[int, int, int]:
+    """What a refused hold says: ceiling, balance, held."""
+    assert isinstance(outcome, Short)
+    return outcome.quote.ceiling.value, outcome.balance.value, outcome.held.value
