@@ -1,4 +1,4 @@
-"""The server: `uvicorn server:app`, or `python server.py --check` to see what is missing."""
+"""The server: `uvicorn server:app` or `python server.py`; with --check it says what is missing and ends."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import asyncio
 import sys
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+
+import uvicorn
 
 from lib import check, config, services
 from lib.web.app import create_app
@@ -21,20 +23,10 @@ def open_services() -> AbstractAsyncContextManager[services.Services]:
 
 app = create_app(open_services, ROOT / "frontend" / "dist")
 
-
-async def report() -> int:
-    """Print every finding; 1 if any is a fault."""
-    faults = 0
-    async for finding in check.findings(ROOT):
-        faults += not finding.ok
-        sys.stdout.write(f"{'note' if finding.note else 'ok' if finding.ok else 'FAULT':6}{finding.what}\n")
-    return min(faults, 1)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--check", action="store_true", required=True, help="validate configuration and parts, then end"
-    )
-    parser.parse_args()
-    sys.exit(asyncio.run(report()))
+    parser.add_argument("--check", action="store_true", help="validate configuration and parts, then end")
+    if parser.parse_args().check:
+        sys.exit(asyncio.run(check.report(ROOT)))
+    host, port = config.listen_address(config.process_environment())
+    uvicorn.run(app, host=host, port=port, access_log=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,16 @@ async def _node(opened: Services) -> Finding:
     try:
         info = await opened.node.info()
     except NodeUnavailable as error:
-        hint = "" if settings.secrets.phoenix_password else " PHOENIX_PASSWORD is not set."
-        return Finding(ok=False, what=f"the node at {settings.phoenix_url}: {error}.{hint}")
+        hint = "" if settings.secrets.phoenix_password else "; PHOENIX_PASSWORD is not set"
+        return Finding(ok=False, what=f"the node at {settings.phoenix_url}: {str(error).rstrip('.')}{hint}")
     return Finding(ok=info.ready, what=f"the node at {settings.phoenix_url} is phoenixd {info.version}: {info.detail}")
+
+
+async def report(root: Path) -> int:
+    """Print every finding as it is made; 1 if any is a fault."""
+    faults = 0
+    async for finding in findings(root):
+        faults += not finding.ok
+        sys.stdout.write(f"{'note' if finding.note else 'ok' if finding.ok else 'FAULT':6}{finding.what}\n")
+        sys.stdout.flush()
+    return min(faults, 1)

@@ -23,9 +23,43 @@ from lib.core.money import BtcPrice
 
 SECRETS_FILE = Path(".env.secrets")
 ROOT_KEY_HEX = re.compile(r"[0-9a-fA-F]{64}")
+PORTS = 65_536
 DEFAULT_DATA_DIR = Path("~/.local/share/alittlebitofmoney")
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 FLOAT_TAG = "tag:yaml.org,2002:float"
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable, for docs/configuration.md."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+ENVIRONMENT = (
+    Variable(
+        "L402_ROOT_KEY",
+        "",
+        "Required. 32 bytes in hex that sign macaroons. After a rotation a list with commas, newest first; "
+        "retire an old key only when nothing is owed under it.",
+    ),
+    Variable(
+        "OPENAI_API_KEY",
+        "",
+        "Our key at OpenAI, and so on for each API's `api_key_env`; without it that API is not sold.",
+    ),
+    Variable("OPENAI_BASE_URL", "", "`<API NAME>_BASE_URL` replaces an API's `base_url`; start-up says so."),
+    Variable("PHOENIX_URL", "http://127.0.0.1:9740", "The phoenixd node."),
+    Variable("PHOENIX_PASSWORD", "", "Its password; the limited-access one is enough."),
+    Variable("ALITTLEBITOFMONEY_DATA_DIR", "~/.local/share/alittlebitofmoney", "Where the embedded ledger lives."),
+    Variable("ALITTLEBITOFMONEY_CONFIG", "config.yaml", "Another configuration file."),
+    Variable("ALITTLEBITOFMONEY_DEMO", "", "`1`: play money. The pages say so, and `BTC_USD` is allowed."),
+    Variable("HOST", "127.0.0.1", "Where `python server.py` listens."),
+    Variable("PORT", "3000", "And on which port."),
+    Variable("BTC_USD", "", "A fixed bitcoin price in dollars; outside the demo it needs `allow_fixed_price`."),
+)
 
 
 class ConfigError(Exception):
@@ -95,6 +129,14 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
 def process_environment() -> Mapping[str, str]:
     """The environment this process was started with."""
     return dict(os.environ)
+
+
+def listen_address(environ: Mapping[str, str]) -> tuple[str, int]:
+    """HOST and PORT. Raises ConfigError."""
+    port = environ.get("PORT", "") or "3000"
+    if not port.isdigit() or not 0 < int(port) < PORTS:
+        raise ConfigError("PORT must be a number from 1 to 65535")
+    return environ.get("HOST", "") or "127.0.0.1", int(port)
 
 
 def read_config(path: Path) -> schema.Config:

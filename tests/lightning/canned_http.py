@@ -28,10 +28,14 @@ class Asked:
 
 @dataclass
 class CannedHttp:
-    """`reply` is sent to every request from now on; None: nothing is ever sent, the connection stays open."""
+    """`reply` is sent to every request from now on; None: nothing is ever sent, the connection stays open.
+
+    Requests for a path in `hanging` are never answered, whatever `reply` is.
+    """
 
     url: str
     reply: bytes | None
+    hanging: frozenset[str] = frozenset()
     asked: list[Asked] = field(default_factory=list[Asked])
     arrival: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,7 +85,7 @@ async def _serve(canned: CannedHttp, reader: asyncio.StreamReader, writer: async
     try:
         while (asked := await _next_request(reader)) is not None:
             canned.arrived(asked)
-            if canned.reply is None:
+            if canned.reply is None or asked.path in canned.hanging:
                 await reader.read()  # until the client gives up
                 return
             writer.write(canned.reply)

@@ -1,0 +1,1 @@
+export { groupsOf } from "../catalog/rows";
