@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import uvicorn
 
-from lib import check, config, services
+from lib import check, config, jobs, services
 from lib.web.app import create_app
 
 ROOT = Path(__file__).parent
 
 
-def open_services() -> AbstractAsyncContextManager[services.Services]:
+@asynccontextmanager
+async def open_services() -> AsyncGenerator[services.Services]:
     """Read the environment now, not at import."""
-    return services.opened(config.read(config.process_environment(), ROOT))
+    settings = config.read(config.process_environment(), ROOT)
+    async with services.opened(settings) as opened, jobs.running(opened):
+        yield opened
 
 
 app = create_app(open_services, ROOT / "frontend" / "dist")

@@ -105,9 +105,9 @@ class Settings:
 
 def read(environ: Mapping[str, str], root: Path) -> Settings:
     """Read everything. The process environment wins over `.env.secrets`. Raises ConfigError."""
-    env = {**_secrets_file(root / SECRETS_FILE), **environ}
+    demo = environ.get("ALITTLEBITOFMONEY_DEMO") == "1"
+    env = {**({} if demo else _secrets_file(root / SECRETS_FILE)), **environ}  # play money buys nothing with real keys
     config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
-    demo = env.get("ALITTLEBITOFMONEY_DEMO") == "1"
     urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
     return Settings(
         config=config,

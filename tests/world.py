@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from lib import config, services
+from lib import config, jobs, services
 from lib.core.money import Msat
 from lib.demo.parts import DemoParts, demo_parts
 from lib.services import Services
@@ -109,9 +109,15 @@ async def opened_world(data_dir: Path, env: Mapping[str, str] | None = None, **l
     """Bring everything up; `limits` replace those of config.yaml, unchecked, so that they can be short."""
     async with demo_parts() as parts:
         settings = _settings(parts, data_dir, env or {}, limits)
-        app = create_app(lambda: services.opened(settings), ROOT / "frontend" / "dist")
+        app = create_app(lambda: _open(settings), ROOT / "frontend" / "dist")
         async with serving(app) as url, _client(url) as client:
             yield World(url, parts, app.state.services, client)
+
+
+@asynccontextmanager
+async def _open(settings: config.Settings) -> AsyncGenerator[Services]:
+    async with services.opened(settings) as opened, jobs.running(opened):
+        yield opened
 
 
 def _client(url: str) -> httpx.AsyncClient:

@@ -13,7 +13,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from lib import jobs
 from lib.core.errors import ApiError, Code
 from lib.services import Services
 from lib.web.paid import PaidCalls
@@ -48,7 +47,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_services() as services, jobs.running(services):
+        async with open_services() as services:
             app.state.services = services
             gc.collect()
             gc.freeze()

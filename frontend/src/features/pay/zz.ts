@@ -1,1 +1,0 @@
-export { groupsOf } from "../catalog/rows";
