@@ -69,7 +69,7 @@ def _api(api: Api, services: Services, price: BtcPrice | None) -> dict[str, Any]
         "default": api.rules.default,
         "title": api.rules.title,
         "available": reason is None,
-        "unavailable_reason": reason,
+        "unavailable_reason": f"{reason[0].upper()}{reason[1:]}." if reason else None,
         "endpoints": [_endpoint(api, endpoint, services.today, price) for endpoint in api.endpoints.values()],
     }
 

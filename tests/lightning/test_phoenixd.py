@@ -76,8 +76,15 @@ def node_info(*states: str, **changes: Any) -> bytes:
 
 
 @asynccontextmanager
-async def asking(url: str, *, timeout_seconds: float = 5.0) -> AsyncGenerator[Phoenixd]:
-    node = Phoenixd(url, PASSWORD, create_invoice_timeout_seconds=timeout_seconds, read_timeout_seconds=timeout_seconds)
+async def asking(
+    url: str, *, timeout_seconds: float = 5.0, create_timeout_seconds: float | None = None
+) -> AsyncGenerator[Phoenixd]:
+    node = Phoenixd(
+        url,
+        PASSWORD,
+        create_invoice_timeout_seconds=create_timeout_seconds or timeout_seconds,
+        read_timeout_seconds=timeout_seconds,
+    )
     try:
         yield node
     finally:
@@ -345,7 +352,7 @@ async def test_a_node_that_hung_is_asked_again_later():
 
 async def test_a_flood_of_invoices_does_not_delay_the_question_whether_one_is_paid():
     """However many invoices wait for the node, a payment can be looked up."""
-    async with node_that_answers(payment()) as (node, canned):
+    async with node_that_answers(payment(), create_timeout_seconds=60) as (node, canned):
         canned.hanging = frozenset({"/createinvoice"})
         flood = [asyncio.create_task(node.create_invoice(Sat(1), "tea", 600)) for _ in range(2 * CONNECTIONS_MAX_COUNT)]
         await canned.until_asked(INVOICES_IN_CREATION_MAX_COUNT)
