@@ -106,7 +106,8 @@ class Settings:
 def read(environ: Mapping[str, str], root: Path) -> Settings:
     """Read everything. The process environment wins over `.env.secrets`. Raises ConfigError."""
     demo = environ.get("ALITTLEBITOFMONEY_DEMO") == "1"
-    env = {**({} if demo else _secrets_file(root / SECRETS_FILE)), **environ}  # play money buys nothing with real keys
+    secrets_file = {} if demo else _secrets_file(root / SECRETS_FILE)  # play money buys nothing with real keys
+    env = {name: value for name, value in {**secrets_file, **environ}.items() if value}
     config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
     urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
     return Settings(

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from lib.doubt import NOT_PAID, judge
 from lib.health import Part
 from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
 from lib.services import Services, renewed
@@ -26,6 +27,8 @@ FORGOTTEN_AFTER_SECONDS = 5.0
 """Two 404s at least so far apart mean that the node does not know a payment."""
 DENIED_AGAIN_SECONDS = 30.0
 """How often a denied payment is asked for again: a later yes thaws its account."""
+TOPUP_SECONDS = 2.0
+TOPUP_MAX_INVOICES = 200
 LOSSES_SECONDS = 5.0
 HEALTH_SECONDS = 15.0
 
@@ -37,6 +40,7 @@ async def running(services: Services) -> AsyncGenerator[None]:
     jobs: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
         ("lease", LEASE_RENEW_SECONDS, LeaseKeeper(services).step),
         ("confirm", CONFIRM_SECONDS, confirmations.step),
+        ("top-ups", TOPUP_SECONDS, lambda: credit_topups(services)),
         ("losses", LOSSES_SECONDS, lambda: services.stop_loss.refresh(services.ledger)),
         ("health", HEALTH_SECONDS, lambda: look_around(services)),
     ]
@@ -93,38 +97,39 @@ class Confirmations:
     invoices to everyone with its limited password, so a preimage alone proves less than it should.
     """
 
-    def __init__(self, services: Services) -> None:
-        """Nothing was asked yet."""
+    def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """Nothing was asked yet. `monotonic` is in seconds."""
         self._services = services
+        self._monotonic = monotonic
         self._unknown_since: dict[bytes, float] = {}
         self._ask_again_at: dict[bytes, float] = {}
 
     async def step(self) -> None:
         """One round. Raises NodeUnavailable at the first unanswered question: nothing is concluded from it."""
         for credit in await self._services.ledger.in_doubt(CONFIRM_MAX_CREDITS):
-            if time.monotonic() >= self._ask_again_at.get(credit.payment_hash, 0):
+            if self._monotonic() >= self._ask_again_at.get(credit.payment_hash, 0):
                 await self._judge(credit, await self._services.node.incoming(credit.payment_hash))
 
     async def _judge(self, credit: CreditInDoubt, known: IncomingPayment) -> None:
         match known.state:
             case PaymentState.PAID:
-                await self._services.ledger.confirm(credit.payment_hash, known.received)
+                await judge(self._services.ledger, credit.payment_hash, known)
                 self._forget(credit.payment_hash)
                 self._services.health.alarms.pop("node memory", None)
             case PaymentState.OPEN | PaymentState.EXPIRED:
-                await self._deny(credit, "the node says that the invoice was not paid")
+                await self._deny(credit, NOT_PAID)
             case PaymentState.UNKNOWN:
                 await self._unknown(credit)
 
     async def _unknown(self, credit: CreditInDoubt) -> None:
-        since = self._unknown_since.setdefault(credit.payment_hash, time.monotonic())
-        if time.monotonic() - since < FORGOTTEN_AFTER_SECONDS:
+        since = self._unknown_since.setdefault(credit.payment_hash, self._monotonic())
+        if self._monotonic() - since < FORGOTTEN_AFTER_SECONDS:
             return
         if await self._node_lost_its_memory():
             alarm = "the node does not know payments that it confirmed before: nothing is frozen, look at the node"
             self._services.health.alarms["node memory"] = alarm
             log.error("%s", alarm)
-            self._ask_again_at[credit.payment_hash] = time.monotonic() + DENIED_AGAIN_SECONDS
+            self._ask_again_at[credit.payment_hash] = self._monotonic() + DENIED_AGAIN_SECONDS
             return
         await self._deny(credit, "the node does not know the invoice")
 
@@ -142,11 +147,19 @@ class Confirmations:
                 credit.amount.value,
                 totals.denied_spent.value,
             )
-        self._ask_again_at[credit.payment_hash] = time.monotonic() + DENIED_AGAIN_SECONDS
+        self._ask_again_at[credit.payment_hash] = self._monotonic() + DENIED_AGAIN_SECONDS
 
     def _forget(self, payment_hash: bytes) -> None:
         self._unknown_since.pop(payment_hash, None)
         self._ask_again_at.pop(payment_hash, None)
+
+
+async def credit_topups(services: Services) -> None:
+    """Credit every top-up and refill that the node calls paid, whether or not anybody comes back for it."""
+    for topup in await services.ledger.open_topups(TOPUP_MAX_INVOICES):
+        known = await services.node.incoming(topup.payment_hash)
+        if known.state is PaymentState.PAID:
+            await services.ledger.credit_topup(topup.payment_hash, known.received)
 
 
 async def look_around(services: Services) -> None:

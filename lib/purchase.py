@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,17 +15,16 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from lib.btc_price import BtcPriceSource
+from lib.challenge import Till, on_ledger, payment_of
 from lib.core import l402, pricing
-from lib.core.credential import Bearer, L402Credential, Presented, Unpaid, unknown_token
+from lib.core.credential import Bearer, L402Credential, Presented, Unpaid, Unproven, unknown_token
 from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code, retry_after
-from lib.core.l402 import Facts, PaymentKind, Proven, RootKey
+from lib.core.l402 import Facts, PaymentKind, Proven
 from lib.core.money import BtcPrice, Msat, Sat
 from lib.core.order import Order
 from lib.core.pricing import Cost
-from lib.core.schema import Limits
 from lib.core.usage import Reading
-from lib.lightning.node import LightningNode, NodeUnavailable, PaymentState
 from lib.relay import Bill, HeaderList, Receive, Relay, Send
 from lib.stop_loss import StopLoss
 from lib.store.ledger import (
@@ -38,30 +36,25 @@ from lib.store.ledger import (
     Held,
     HoldOutcome,
     HoldRequest,
-    LeaseExpired,
+    HoldUnknown,
     Ledger,
     LedgerUnavailable,
     Owner,
-    Payment,
     Quote,
     Settlement,
     Short,
     UnconfirmedLimits,
 )
-from lib.throttle import Throttle
 from lib.upstream import Reply, Upstream, UpstreamFailure
 
 log = logging.getLogger(__name__)
 Outcome = TypeVar("Outcome")
 
-DESCRIPTION_MAX_CHARS = 128
 BUSY_RETRY_SECONDS = 1
-PENDING_RETRY_SECONDS = 2
 SETTLE_RETRY_FIRST_SECONDS = 0.05
 SETTLE_RETRY_MAX_SECONDS = 5.0
 REFUSED_RETRY_SECONDS = 30
 NOT_CHARGED = frozenset({Ending.UNREACHABLE, Ending.REFUSED, Ending.UNANSWERED})
-BUYER_DIGITS = 32
 
 
 class Lease:
@@ -73,73 +66,72 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-class Randomness:
-    """Where nonces and ids come from, as an argument."""
-
-    bytes: Callable[[int], bytes]
-
-    def op_id(self) -> str:
-        """A new operation id."""
-        return uuid.UUID(bytes=self.bytes(16), version=4).hex
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What signs macaroons: root keys, newest first, and the ledger they are for."""
-
-    roots: tuple[RootKey, ...]
-    ledger_id: bytes
-
-    def buyer(self, account: str) -> str:
-        """What stands for an account at upstream: stable, and meaningless without our key."""
-        return self.roots[-1].derive(b"buyer/" + account.encode()).hex()[:BUYER_DIGITS]
-
-
-@dataclass(frozen=True, slots=True)
 class Purchase:
     """Sells one order at a time; holds no state of its own but running settlements."""
 
-    title: str
-    limits: Limits
-    keys: Keys
+    till: Till
     ledger: Ledger
-    node: LightningNode
     price: BtcPriceSource
     upstream: Upstream
     stop_loss: StopLoss
-    throttle: Throttle
     lease: Lease
     missing: Callable[[str], str | None]
     """What the operator has yet to configure before an API can be sold, in words that are safe to show."""
-    clock: Callable[[], float]
-    """Unix seconds."""
-    randomness: Randomness
     settling: set[asyncio.Task[None]]
     """Settlements on their way: they outlive a cancelled request and are awaited at an orderly stop."""
 
-    async def challenge(self, order: Order, credit: Credit | None = None) -> ApiError:
+    async def challenge(
+        self, order: Order, credit: Credit | None = None, *, counted: str | None = None, proof: str = ""
+    ) -> ApiError:
         """The 402 of an order: an invoice for its ceiling, or for what a credential lacks. Nothing is written down.
 
-        Raises ApiError when nothing can be sold, before an invoice is made.
+        `counted` is the account or payment whose invoices are counted; `proof` is what the client asked for with
+        `X-Payment-Proof`. Raises ApiError when nothing can be sold, before an invoice is made.
         """
         price = self.current_price(order)
-        most = pricing.ceiling(order, price)
+        most, usual = pricing.ceiling(order, price), pricing.typical(order, price)
         asked = max(Sat(1), (credit.missing(most) if credit else most).sat_rounded_up())
-        self._count_invoice(credit.account if credit else None)
-        title = f"{self.title}: {order.model.id}"[:DESCRIPTION_MAX_CHARS]
-        try:
-            invoice = await self.node.create_invoice(asked, title, self.limits.invoice_expiry_seconds)
-        except NodeUnavailable as error:
-            log.warning("no invoice could be made: %s", error)
-            raise retry_after(Code.PHOENIX_UNAVAILABLE, REFUSED_RETRY_SECONDS) from error
-        macaroon = self._mint(invoice.payment_hash, asked, price, credit)
-        return _payment_required(
-            order, price, _Invoiced(asked, invoice.bolt11, invoice.payment_hash, macaroon), self.limits, credit
+        facts = Facts(
+            kind=PaymentKind.CALL,
+            amount=asked.msat(),
+            btc_price=price,
+            quote_until=self.till.quote_until(),
+            carry=credit.payment_hash if credit else None,
+            proof=proof if credit is None else credit.proof_of_difference(proof),
         )
+        limits = credit.limits if credit else l402.UNLIMITED
+        challenge = await self.till.challenge(order.model.id, facts, counted=counted, limits=limits)
+        lacking = "Your balance lacks a little for this call: pay" if credit else "Pay"
+        message = (
+            f"{lacking} {asked.value} sat with Lightning, then repeat the request with "
+            f"Authorization: L402 <macaroon>:<preimage>. This call costs at most {most.value} msat, "
+            f"typically {usual.value}; the rest stays yours on the same credential."
+        )
+        prices = {"max_price_msat": most.value, "typical_price_msat": usual.value}
+        return challenge.as_error(PaymentKind.CALL, message, **prices)
 
-    def reserve(self, order: Order, paid: Proven | Bearer, request_id: str) -> Reservation:
-        """A paid call to be entered with `async with`. Entering raises ApiError if it cannot run."""
-        return Reservation(self, order, paid, request_id)
+    def reserve(self, order: Order, paid: Proven | Bearer, request_id: str, *, proof: str = "") -> Reservation:
+        """A paid call to be entered with `async with`. Entering raises ApiError if it cannot run.
+
+        `proof` is for the challenge, should one be needed.
+        """
+        return Reservation(self, order, paid, request_id, proof)
+
+    async def proven_by_node(self, shown: Unproven) -> Proven | None:
+        """Prove a macaroon that was minted to need no preimage; None if it is unpaid like any other.
+
+        Raises ApiError payment_pending while the node waits for its payment: no new invoice is made meanwhile.
+        """
+        try:
+            signed = l402.read(shown.macaroons, self.till.keys.roots, self.till.keys.ledger_id)
+        except (l402.InvalidL402, l402.NotOurs):
+            return None
+        if signed.facts.proof != l402.PROOF_NODE:
+            return None
+        credited = await on_ledger(self.ledger.balance(Owner.of_payment(signed.payment_hash)))
+        if credited is None:
+            await self.till.paid(signed.payment_hash)
+        return signed.paid_by_word_of_node()
 
     async def balance(self, presented: Presented) -> Balance:
         """The account of a credential; a paid, unused one is credited first. Raises ApiError."""
@@ -147,26 +139,22 @@ class Purchase:
             case Unpaid():
                 raise ApiError(Code.MISSING_TOKEN, "Send the token or L402 credential whose balance you ask for.")
             case Bearer(token):
-                found = await _on_ledger(self.ledger.balance(Owner.of_token(token)))
+                found = await on_ledger(self.ledger.balance(Owner.of_token(token)))
                 if found is None:
                     raise unknown_token(token)
                 return found
+            case Unproven():
+                proven = await self.proven_by_node(presented)
+                if proven is None:
+                    raise ApiError(
+                        Code.INVALID_L402, "Send the preimage too: Authorization: L402 <macaroon>:<preimage>."
+                    )
+                return await self._credit(proven)
             case L402Credential():
                 try:
-                    return await self._credit(self.prove(presented))
+                    return await self._credit(self.till.prove(presented))
                 except l402.NotOurs as error:
                     raise ApiError(Code.INVALID_L402, f"{error}.".capitalize()) from error
-
-    def prove(self, credential: L402Credential) -> Proven:
-        """Prove a credential by hashing. Raises ApiError invalid_l402 if it does not hold, NotOurs if it is old."""
-        try:
-            return l402.verify(credential.macaroons, credential.preimage, self.keys.roots, self.keys.ledger_id)
-        except l402.InvalidL402 as error:
-            raise ApiError(
-                Code.INVALID_L402,
-                f"This L402 credential is not valid: {error}.",
-                headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-            ) from error
 
     def current_price(self, order: Order) -> BtcPrice:
         """The price to sell at, if everything that a sale needs is there. Raises ApiError 503 otherwise."""
@@ -191,35 +179,12 @@ class Purchase:
                 extra={"max_price_msat": most.value},
             )
 
-    def payment(self, proven: Proven, *, confirmed: bool = False) -> Payment:
-        """A proven credential as the ledger knows it."""
-        facts = proven.facts
-        return Payment(
-            payment_hash=proven.payment_hash,
-            kind=facts.kind,
-            amount=facts.amount,
-            key_id=proven.key_id.hex(),
-            carry=facts.carry,
-            account=facts.account,
-            confirmed=confirmed,
-        )
-
     def unconfirmed_limits(self) -> UnconfirmedLimits:
         """What may be credited on a preimage alone."""
         return UnconfirmedLimits(
-            per_payment=Sat(self.limits.unconfirmed_max_sats).msat(),
-            in_all=Sat(self.limits.unconfirmed_total_max_sats).msat(),
+            per_payment=Sat(self.till.limits.unconfirmed_max_sats).msat(),
+            in_all=Sat(self.till.limits.unconfirmed_total_max_sats).msat(),
         )
-
-    async def confirmed(self, proven: Proven) -> Payment:
-        """Ask the node first, because too much would be credited on a preimage alone. Raises ApiError."""
-        try:
-            known = await self.node.incoming(proven.payment_hash)
-        except NodeUnavailable as error:
-            raise retry_after(Code.PHOENIX_UNAVAILABLE, REFUSED_RETRY_SECONDS) from error
-        if known.state is not PaymentState.PAID:
-            raise retry_after(Code.PAYMENT_PENDING, PENDING_RETRY_SECONDS)
-        return self.payment(proven, confirmed=True)
 
     def settle(self, settlement: Settlement) -> asyncio.Task[None]:
         """Begin to write a settlement, repeating it with its own op_id until it lands.
@@ -240,107 +205,48 @@ class Purchase:
                 log.error("a settlement could not be written, repeating it: %s", error)  # noqa: TRY400 - no traceback each time
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, SETTLE_RETRY_MAX_SECONDS)
+            except HoldUnknown:
+                return  # it was given back by a caller who never learnt whether it landed: it did not
             else:
                 if settled.shortfall:
                     log.error("hold %s was settled late, %d msat short", settlement.hold_id, settled.shortfall.value)
                 return
 
     async def _credit(self, proven: Proven) -> Balance:
-        outcome = await _on_ledger(self.ledger.credit(self.payment(proven), self.unconfirmed_limits()))
+        outcome = await on_ledger(self.ledger.credit(payment_of(proven), self.unconfirmed_limits()))
         if isinstance(outcome, AskNodeFirst):
-            payment = await self.confirmed(proven)
-            outcome = await _on_ledger(self.ledger.credit(payment, self.unconfirmed_limits()))
+            known = await self.till.paid(proven.payment_hash)
+            outcome = await on_ledger(self.ledger.credit(payment_of(proven, confirmed=True), self.unconfirmed_limits()))
+            await on_ledger(self.ledger.confirm(proven.payment_hash, known.received))
         if not isinstance(outcome, Balance):
             raise ApiError(Code.INVALID_L402, "This credential has been exchanged for a token.")
         return outcome
-
-    def _mint(self, payment_hash: bytes, asked: Sat, price: BtcPrice, credit: Credit | None) -> str:
-        until = int(self.clock()) + self.limits.invoice_expiry_seconds + self.limits.quote_grace_seconds
-        facts = Facts(
-            kind=PaymentKind.CALL,
-            amount=asked.msat(),
-            btc_price=price,
-            quote_until=until,
-            carry=credit.payment_hash if credit else None,
-        )
-        nonce = self.randomness.bytes(l402.NONCE_BYTES)
-        limits = credit.limits if credit else l402.UNLIMITED
-        return l402.mint(self.keys.roots[0], self.keys.ledger_id, payment_hash, facts, nonce, limits)
-
-    def _count_invoice(self, account: str | None) -> None:
-        """The node keeps every invoice for ever: bound how many are made, also for those who pay."""
-        wait = self.throttle.wait_seconds("invoices", "all", self.limits.invoices_per_minute)
-        if not wait and account is not None:
-            limit = self.limits.differences_per_account_per_minute
-            wait = self.throttle.wait_seconds("differences", account, limit)
-        if wait:
-            raise retry_after(Code.RATE_LIMITED, wait, "Too many invoices are being made.")
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
     """What a proven credential already holds towards a call: the next invoice asks only for the difference."""
 
-    account: str
     payment_hash: bytes
     available: Msat
     limits: l402.Limits
+    proof: str
+
+    def proof_of_difference(self, wanted: str) -> str:
+        """A macaroon without need of a preimage may carry only what another one of that sort already opened."""
+        return wanted if self.proof == wanted else ""
 
     def missing(self, ceiling: Msat) -> Msat:
         """What is still needed."""
         return ceiling - self.available
 
 
-@dataclass(frozen=True, slots=True)
-class _Invoiced:
-    asked: Sat
-    bolt11: str
-    payment_hash: bytes
-    macaroon: str
-
-
-def _payment_required(
-    order: Order, price: BtcPrice, invoiced: _Invoiced, limits: Limits, credit: Credit | None
-) -> ApiError:
-    """The 402, byte for byte as clients parse it."""
-    most, usual = pricing.ceiling(order, price), pricing.typical(order, price)
-    sats, payment_hash = invoiced.asked.value, invoiced.payment_hash.hex()
-    lacking = "Your balance lacks a little for this call: pay" if credit else "Pay"
-    message = (
-        f"{lacking} {sats} sat with Lightning, then repeat the request with Authorization: L402 <macaroon>:<preimage>. "
-        f"This call costs at most {most.value} msat, typically {usual.value}; "
-        "the rest stays yours on the same credential."
-    )
-    return ApiError(
-        Code.PAYMENT_REQUIRED,
-        message,
-        headers={
-            "WWW-Authenticate": l402.challenge_header(invoiced.macaroon, invoiced.bolt11),
-            "Cache-Control": "no-store",
-            "X-Lightning-Invoice": invoiced.bolt11,
-            "X-Payment-Hash": payment_hash,
-            "X-Price-Sats": str(sats),
-            "X-Topup-URL": "/topup",
-        },
-        body={
-            "status": "payment_required",
-            "kind": PaymentKind.CALL.value,
-            "invoice": invoiced.bolt11,
-            "payment_hash": payment_hash,
-            "amount_sats": sats,
-            "max_price_msat": most.value,
-            "typical_price_msat": usual.value,
-            "expires_in": limits.invoice_expiry_seconds,
-            "macaroon": invoiced.macaroon,
-        },
-    )
-
-
 class Reservation(AbstractAsyncContextManager["Reservation"]):
     """A paid call from its hold to its settlement."""
 
-    def __init__(self, purchase: Purchase, order: Order, paid: Proven | Bearer, request_id: str) -> None:
+    def __init__(self, purchase: Purchase, order: Order, paid: Proven | Bearer, request_id: str, proof: str) -> None:
         """Nothing happens before it is entered."""
+        self._proof = proof
         self._purchase, self._order, self._paid, self._request_id = purchase, order, paid, request_id
         self._held: Held | None = None
         self._relay: Relay | None = None
@@ -349,7 +255,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
     @property
     def buyer(self) -> str:
         """What stands for the account at upstream."""
-        return self._purchase.keys.buyer(self._hold.account)
+        return self._purchase.till.keys.buyer(self._hold.account)
 
     async def __aenter__(self) -> Self:
         """Hold the ceiling. Raises ApiError: 402 with a challenge for what is missing, 409, 403, 401 or 503."""
@@ -383,7 +289,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
 
     async def relay(self, reply: Reply, headers: HeaderList, receive: Receive, send: Send) -> None:
         """Send the answer to the buyer. Raises UpstreamFailure while nothing has been sent."""
-        self._relay = Relay(self._order, self, self._purchase.limits.send_seconds)
+        self._relay = Relay(self._order, self, self._purchase.till.limits.send_seconds)
         await self._relay.run(reply, headers, receive, send)
 
     @property
@@ -414,7 +320,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         nobody_pays = ending in NOT_CHARGED or not cost.charge
         lost = ending not in {Ending.UNREACHABLE, Ending.REFUSED} and nobody_pays
         return Settlement(
-            op_id=self._purchase.randomness.op_id(),
+            op_id=self._purchase.till.randomness.op_id(),
             hold_id=self._hold.hold_id,
             ending=ending,
             charge=Msat.ZERO if ending in NOT_CHARGED else cost.charge,
@@ -429,10 +335,20 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         if lease is None:
             raise retry_after(Code.LEDGER_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         facts = CallFacts(self._request_id, order.api.name, order.path, order.model.id, order.digest)
-        return HoldRequest(self._purchase.randomness.op_id(), lease, facts, quote, pinned)
+        return HoldRequest(self._purchase.till.randomness.op_id(), lease, facts, quote, pinned)
+
+    async def _landed(self, request: HoldRequest, holding: Awaitable[Outcome]) -> Outcome:
+        """Hold; a hold whose outcome its caller will never learn is given back, should it land after all."""
+        try:
+            return await holding
+        except (LedgerUnavailable, asyncio.CancelledError):
+            op_id = self._purchase.till.randomness.op_id()
+            self._purchase.settle(Settlement(op_id, request.op_id, Ending.UNREACHABLE, Msat.ZERO))
+            raise
 
     async def _hold_by_token(self, token: str, quote: Quote) -> Held:
-        outcome = await _on_ledger(self._purchase.ledger.hold(Owner.of_token(token), self._request(quote)))
+        request = self._request(quote)
+        outcome = await on_ledger(self._landed(request, self._purchase.ledger.hold(Owner.of_token(token), request)))
         match outcome:
             case Held():
                 return outcome
@@ -446,36 +362,41 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
                 raise _insufficient(self._order, outcome)
 
     async def _hold_by_payment(self, proven: Proven, quote: Quote) -> Held:
-        purchase = self._purchase
+        counted = proven.payment_hash.hex()  # a credential that never fits must not make invoices without end
         if proven.facts.kind is PaymentKind.REFILL or not self._permitted(proven):
-            raise await purchase.challenge(self._order)
+            raise await self._challenge(counted)
         outcome = await self._redeem(proven, quote)
         match outcome:
             case Held():
                 return outcome
             case Gone():
-                raise await purchase.challenge(self._order)
+                raise await self._challenge(counted)
             case Frozen():
                 raise ApiError(Code.ACCOUNT_FROZEN)
             case Short() if outcome.balance >= outcome.quote.ceiling:
                 raise retry_after(Code.PAYMENT_IN_PROGRESS, BUSY_RETRY_SECONDS)
             case Short():
                 available = outcome.balance - outcome.held
-                credit = Credit(outcome.account, proven.payment_hash, available, proven.limits)
-                raise await purchase.challenge(self._order, credit)
+                credit = Credit(proven.payment_hash, available, proven.limits, proven.facts.proof)
+                raise await self._challenge(outcome.account, credit)
+
+    async def _challenge(self, counted: str, credit: Credit | None = None) -> ApiError:
+        return await self._purchase.challenge(self._order, credit, counted=counted, proof=self._proof)
 
     def _permitted(self, proven: Proven) -> bool:
-        return proven.limits.permit(self._order.api.name, now_seconds=self._purchase.clock())
+        return proven.limits.permit(self._order.api.name, now_seconds=self._purchase.till.clock())
 
     async def _redeem(self, proven: Proven, quote: Quote) -> HoldOutcome:
         """Credit the payment once, and hold. A large first credit asks the node before it counts."""
         purchase = self._purchase
         request = self._request(quote, self._pinned(proven, quote))
         limits = purchase.unconfirmed_limits()
-        outcome = await _on_ledger(purchase.ledger.redeem_and_hold(purchase.payment(proven), request, limits))
+        redeeming = purchase.ledger.redeem_and_hold(payment_of(proven), request, limits)
+        outcome = await on_ledger(self._landed(request, redeeming))
         if isinstance(outcome, AskNodeFirst):
-            payment = await purchase.confirmed(proven)
-            outcome = await _on_ledger(purchase.ledger.redeem_and_hold(payment, request, limits))
+            await purchase.till.paid(proven.payment_hash)
+            redeeming = purchase.ledger.redeem_and_hold(payment_of(proven, confirmed=True), request, limits)
+            outcome = await on_ledger(self._landed(request, redeeming))
         if isinstance(outcome, AskNodeFirst):
             raise TypeError("a confirmed payment needs no more asking")
         return outcome
@@ -483,19 +404,10 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
     def _pinned(self, proven: Proven, quote: Quote) -> Quote | None:
         """The quote that the macaroon promised, while it is firm and better than the current one."""
         price, until = proven.facts.btc_price, proven.facts.quote_until
-        if price is None or until is None or self._purchase.clock() >= until:
+        if price is None or until is None or self._purchase.till.clock() >= until:
             return None
         pinned = Quote(pricing.ceiling(self._order, price), price)
         return pinned if pinned.ceiling < quote.ceiling else None
-
-
-async def _on_ledger(operation: Awaitable[Outcome]) -> Outcome:
-    """Tell the buyer of a ledger that cannot be reached. Nothing was charged, and a credential stays good."""
-    try:
-        return await operation
-    except (LedgerUnavailable, LeaseExpired) as error:
-        log.error("the ledger refused an operation: %s", error)  # noqa: TRY400 - expected, no traceback
-        raise retry_after(Code.LEDGER_UNAVAILABLE, REFUSED_RETRY_SECONDS) from error
 
 
 def _insufficient(order: Order, short: Short) -> ApiError:

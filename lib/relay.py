@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import orjson
@@ -161,7 +161,7 @@ class Relay:
             stopped = Ending.CUT
         ending = self._stream_ending(stopped)
         self._finish(ending)
-        if ending in {Ending.BROKEN, Ending.CUT} or self.reading.failed:
+        if self.reading.failed or (ending in {Ending.BROKEN, Ending.CUT} and not self.reading.complete):
             pieces.put_nowait(_event(BROKEN_STREAM.as_body()))
 
     def _stream_ending(self, stopped: Ending | None) -> Ending:
@@ -187,14 +187,14 @@ class Relay:
 
     def _shown(self, event: Event) -> bytes:
         """What the buyer sees of an event: usage only if asked for, and then with what it costs here."""
-        if event.kind is EventKind.ERROR:
-            return b""  # told in our own words once the stream has ended
+        if event.kind is EventKind.ERROR or (event.kind is EventKind.DONE and self.reading.failed):
+            return b""  # told in our own words once the stream has ended; some servers say [DONE] after an error
         if event.kind is not EventKind.USAGE or event.payload is None:
             return event.raw
         payload = dict(event.payload)
         usage = payload.pop("usage")
         if self._order.shows_usage:
-            bill = self._counter.bill(self.reading)
+            bill = self._counter.bill(replace(self.reading, complete=True))  # what is owed if the end follows
             priced = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}
             return _event({**payload, "usage": {**usage, **priced} if isinstance(usage, dict) else usage})
         return _event(payload) if payload.get("choices") else b""

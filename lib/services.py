@@ -13,17 +13,19 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from lib.btc_price import PUBLIC_SOURCES, BtcPriceFeed, BtcPriceSource, FeedLimits, FixedBtcPrice
+from lib.challenge import Keys, Randomness, Till
 from lib.config import Settings
 from lib.core import catalog
 from lib.core.catalog import Catalog
 from lib.health import Health
 from lib.lightning.node import LightningNode
 from lib.lightning.phoenixd import Phoenixd
-from lib.purchase import Keys, Lease, Purchase, Randomness
+from lib.purchase import Lease, Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable
 from lib.store.sqlite import SqliteLedger
 from lib.throttle import Throttle
+from lib.topup import Topups
 from lib.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -48,6 +50,7 @@ class Services:
     lease: Lease
     health: Health
     purchase: Purchase
+    topups: Topups
 
     @property
     def today(self) -> date:
@@ -81,22 +84,25 @@ async def _assembled(
 ) -> Services:
     config = settings.config
     price = feed if feed is not None else _fixed(settings)
-    stop_loss, throttle, lease = StopLoss(config.stop_loss), Throttle(), Lease()
-    await renewed(ledger, lease)
-    purchase = Purchase(
+    till = Till(
         title=config.title,
         limits=config.limits,
         keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
-        ledger=ledger,
         node=node,
+        throttle=Throttle(),
+        clock=time.time,
+        randomness=Randomness(secrets.token_bytes),
+    )
+    stop_loss, lease = StopLoss(config.stop_loss), Lease()
+    await renewed(ledger, lease)
+    purchase = Purchase(
+        till=till,
+        ledger=ledger,
         price=price,
         upstream=upstream,
         stop_loss=stop_loss,
-        throttle=throttle,
         lease=lease,
         missing=settings.missing,
-        clock=time.time,
-        randomness=Randomness(secrets.token_bytes),
         settling=set(),
     )
     return Services(
@@ -108,10 +114,11 @@ async def _assembled(
         feed=feed,
         upstream=upstream,
         stop_loss=stop_loss,
-        throttle=throttle,
+        throttle=till.throttle,
         lease=lease,
         health=Health(),
         purchase=purchase,
+        topups=Topups(config.topup, till, ledger, price),
     )
 
 

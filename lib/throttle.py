@@ -29,6 +29,10 @@ class Throttle:
         reset = self._windows.get_window_stats(limit, key).reset_time
         return max(1, math.ceil(reset - time.time()))
 
+    def is_full(self, name: str, key: str, per_minute: int) -> bool:
+        """Whether the next event would have to wait. Counts nothing."""
+        return not self._windows.test(RateLimitItemPerMinute(per_minute, namespace=name), key)
+
 
 def network_of(address: str) -> str:
     """The /24 or /48 an address is in: what one person can have many addresses of."""

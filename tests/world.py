@@ -7,12 +7,13 @@ import hashlib
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from lib import config, jobs, services
 from lib.core.money import Msat
@@ -26,8 +27,12 @@ CHAT = "/openai/v1/chat/completions"
 SMALL_BUFFER_BYTES = 4_096
 """Socket buffers in tests, so that a client that stops reading is felt at once."""
 REQUEST_SECONDS = 60.0
+STOP_SECONDS = 5
+"""How long a server that is stopped lets running requests go on before it cancels them."""
 HELLO: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]}
 STREAM: dict[str, Any] = {**HELLO, "stream": True}
+SELLING_MODULES = frozenset({"lib.purchase", "lib.challenge", "lib.topup"})
+"""Where the parts of a Services that sell are defined: `exchange` looks into these."""
 BTC_USD = "100000"
 """At this price one msat is 10⁻⁶ dollars."""
 
@@ -64,6 +69,12 @@ class World:
     parts: DemoParts
     services: Services
     client: httpx.AsyncClient
+    app: FastAPI
+
+    def exchange(self, **parts: Any) -> Services:
+        """Serve requests with other parts (`price`, `clock`, `settings`, …) from now on; running jobs keep theirs."""
+        self.app.state.services = _with_parts(self.app.state.services, parts)
+        return self.app.state.services
 
     async def ask(self, body: Mapping[str, Any] = HELLO, paid: Paid | None = None, **headers: str) -> httpx.Response:
         """Send a chat completion and read the whole answer."""
@@ -80,6 +91,15 @@ class World:
         offer = challenge.json()
         preimage = await self.parts.pay(offer["invoice"])
         return Paid(offer["macaroon"], preimage, Msat(offer["amount_sats"] * 1_000))
+
+    async def leak(self, challenge: httpx.Response) -> Paid:
+        """Learn the preimage of a 402's invoice from the seller's node, as its limited password allows; pay nothing."""
+        assert challenge.status_code == 402, challenge.text
+        offer = challenge.json()
+        async with httpx.AsyncClient(auth=("", self.parts.seller_limited_password), trust_env=False) as node:
+            known = await node.get(f"{self.parts.seller_url}/payments/incoming/{offer['payment_hash']}")
+        assert known.json()["isPaid"] is False
+        return Paid(offer["macaroon"], known.json()["preimage"], Msat(offer["amount_sats"] * 1_000))
 
     async def account(self, paid: Paid) -> Balance:
         """The ledger's word on a credential's account."""
@@ -104,14 +124,26 @@ class World:
         return len(self.parts.ledger("seller")["incoming"])
 
 
+def _with_parts(whole: Any, parts: Mapping[str, Any]) -> Any:
+    """A copy of a frozen whole, and of what it is built of, in which these names mean something else."""
+    changed = dict(parts)
+    for name in {field.name for field in fields(whole)} - parts.keys():
+        inner = getattr(whole, name)
+        if type(inner).__module__ in SELLING_MODULES and is_dataclass(inner):
+            changed[name] = _with_parts(inner, parts)
+    return replace(whole, **{name: part for name, part in changed.items() if hasattr(whole, name)})
+
+
 @asynccontextmanager
-async def opened_world(data_dir: Path, env: Mapping[str, str] | None = None, **limits: Any) -> AsyncGenerator[World]:
+async def opened_world(
+    data_dir: Path, env: Mapping[str, str] | None = None, stop_seconds: int = STOP_SECONDS, **limits: Any
+) -> AsyncGenerator[World]:
     """Bring everything up; `limits` replace those of config.yaml, unchecked, so that they can be short."""
     async with demo_parts() as parts:
         settings = _settings(parts, data_dir, env or {}, limits)
         app = create_app(lambda: _open(settings), ROOT / "frontend" / "dist")
-        async with serving(app) as url, _client(url) as client:
-            yield World(url, parts, app.state.services, client)
+        async with serving(app, stop_seconds) as url, _client(url) as client:
+            yield World(url, parts, app.state.services, client, app)
 
 
 @asynccontextmanager
@@ -128,11 +160,15 @@ def _client(url: str) -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncGenerator[str]:
+async def serving(app: Any, stop_seconds: int = STOP_SECONDS) -> AsyncGenerator[str]:
     """Serve an ASGI application on a free loopback port with small buffers."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    # asyncio switches Nagle off only where the protocol is named; with it every answer would take 40 ms more.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(512)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BUFFER_BYTES)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5))
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=stop_seconds)
+    server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
@@ -146,8 +182,9 @@ async def serving(app: Any) -> AsyncGenerator[str]:
         await running
 
 
-def _settings(parts: DemoParts, data_dir: Path, env: Mapping[str, str], limits: dict[str, Any]) -> config.Settings:
-    environ = {
+def environment(parts: DemoParts, data_dir: Path) -> dict[str, str]:
+    """What a server is told to sell with these doubles."""
+    return {
         "L402_ROOT_KEY": "5a" * 32,
         "OPENAI_API_KEY": parts.upstream_key,
         "OPENAI_BASE_URL": parts.openai_url,
@@ -157,9 +194,11 @@ def _settings(parts: DemoParts, data_dir: Path, env: Mapping[str, str], limits: 
         "ALITTLEBITOFMONEY_DEMO": "1",
         "ALITTLEBITOFMONEY_DATA_DIR": str(data_dir),
         "ALITTLEBITOFMONEY_CONFIG": str(ROOT / "config.yaml"),
-        **env,
     }
-    settings = config.read(environ, data_dir)
+
+
+def _settings(parts: DemoParts, data_dir: Path, env: Mapping[str, str], limits: dict[str, Any]) -> config.Settings:
+    settings = config.read({**environment(parts, data_dir), **env}, data_dir)
     generous = {
         "unpaid_per_ip_per_minute": 100_000,
         "unpaid_per_network_per_minute": 100_000,

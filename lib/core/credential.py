@@ -20,7 +20,7 @@ PROVIDER_KEY = re.compile(r"(sk|gsk|xai|AIza)[-_A-Za-z0-9]{16,}")
 
 @dataclass(frozen=True, slots=True)
 class Unpaid:
-    """No credential, or one that says so: an empty preimage, or the literal key `l402`."""
+    """No credential, or one that says so: the literal key `l402`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,17 @@ class L402Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class Unproven:
+    """Macaroons without a preimage: unpaid, unless one was minted to be proven by the node."""
+
+    macaroons: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Without the macaroons."""
+        return "Unproven(…)"
+
+
+@dataclass(frozen=True, slots=True)
 class Bearer:
     """A prepaid token."""
 
@@ -46,7 +57,7 @@ class Bearer:
         return "Bearer(…)"
 
 
-Presented: TypeAlias = Unpaid | L402Credential | Bearer
+Presented: TypeAlias = Unpaid | Unproven | L402Credential | Bearer
 
 
 def parse(headers: Iterable[tuple[bytes, bytes]]) -> Presented:
@@ -87,11 +98,17 @@ def _l402(text: str) -> Presented:
     macaroons, colon, preimage = text.rpartition(":")
     if not colon:
         raise ApiError(Code.INVALID_L402, "An L402 credential is a macaroon, a colon and the preimage in hex.")
+    parts = tuple(part.strip() for part in macaroons.split(","))
     if not preimage:
-        return Unpaid()
-    if not PREIMAGE_HEX.fullmatch(preimage):
-        raise ApiError(Code.INVALID_L402, "The preimage must be 64 hexadecimal digits.")
-    return L402Credential(tuple(part.strip() for part in macaroons.split(",")), bytes.fromhex(preimage))
+        return Unproven(parts) if macaroons.strip() else Unpaid()
+    return L402Credential(parts, preimage_of(preimage, Code.INVALID_L402))
+
+
+def preimage_of(text: str, code: Code) -> bytes:
+    """64 hexadecimal digits. Raises ApiError with `code`; the text is never repeated."""
+    if not PREIMAGE_HEX.fullmatch(text):
+        raise ApiError(code, "The preimage must be 64 hexadecimal digits.")
+    return bytes.fromhex(text)
 
 
 def unknown_token(token: str) -> ApiError:

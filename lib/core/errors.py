@@ -82,6 +82,9 @@ class Code(Enum):
     PAYMENT_IN_PROGRESS = Row(
         409, "payment_in_progress", True, "Running calls hold this balance.", "Repeat after Retry-After seconds."
     )
+    BALANCE_NOT_EMPTY = Row(
+        409, "invalid_request_error", False, "Something is still owed to this token.", "Rotate the token instead."
+    )
     RATE_LIMITED = Row(429, "rate_limit_error", True, "Too many requests.", "Repeat after Retry-After seconds.")
     # Somebody else's fault. Nothing was charged.
     UPSTREAM_ERROR = Row(

@@ -34,6 +34,8 @@ NONCE_BYTES = TOKEN_ID_BYTES - 2 * FINGERPRINT_BYTES
 HASH_BYTES = 32
 MACAROON_MAX_BYTES = 4_096
 MACAROONS_MAX_COUNT = 8
+PROOF_NODE = "node"
+"""The fact `proof` of a macaroon that needs no preimage: the server asks the node instead."""
 FACT_NAMES = ("kind", "amount_msat", "btc_price", "quote_until", "account", "carry", "proof")
 
 
@@ -135,6 +137,11 @@ class Limits:
             return False
         return now_seconds < self.valid_until.get(service, float("inf"))
 
+    @property
+    def unlimited(self) -> bool:
+        """Nothing was appended that narrows."""
+        return self.services is None and not self.valid_until
+
     def caveats(self) -> list[str]:
         """The same limits as caveats, for a macaroon that shall not be worth more than this one."""
         services = (
@@ -147,13 +154,29 @@ UNLIMITED = Limits(services=None, valid_until={})
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """A credential that holds: signed by us, paid (its preimage is known), its facts ours."""
+class Signed:
+    """A macaroon of ours; whether its invoice was paid is another question."""
 
     payment_hash: bytes
     key_id: bytes
     facts: Facts
     limits: Limits
+
+    def paid_by_word_of_node(self) -> Proven:
+        """The node says that it was paid, which is all the proof that a `proof=node` macaroon needs."""
+        return Proven(self.payment_hash, self.key_id, self.facts, self.limits, by_node=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A credential that holds: signed by us, paid (its preimage is known, or the node said so), its facts ours."""
+
+    payment_hash: bytes
+    key_id: bytes
+    facts: Facts
+    limits: Limits
+    by_node: bool = False
+    """The node itself has said that it was paid."""
 
 
 def mint(
@@ -189,13 +212,13 @@ def verify(macaroons: Sequence[str], preimage: bytes, keys: Sequence[RootKey], l
 
     Several macaroons of one payment hold together: each is verified, and every limit of each applies.
     """
-    if not 0 < len(macaroons) <= MACAROONS_MAX_COUNT:
-        raise InvalidL402("too many macaroons")
-    parts = [_verify_one(_decode(text), preimage, keys, ledger_id) for text in macaroons]
-    first = parts[0]
-    if any((part.payment_hash, part.facts) != (first.payment_hash, first.facts) for part in parts[1:]):
-        raise InvalidL402("the macaroons contradict each other")
-    return Proven(first.payment_hash, first.key_id, first.facts, _both([part.limits for part in parts]))
+    signed = _verify_all(macaroons, preimage, keys, ledger_id)
+    return Proven(signed.payment_hash, signed.key_id, signed.facts, signed.limits)
+
+
+def read(macaroons: Sequence[str], keys: Sequence[RootKey], ledger_id: bytes) -> Signed:
+    """Verify everything but the payment. Raises InvalidL402 or NotOurs."""
+    return _verify_all(macaroons, None, keys, ledger_id)
 
 
 def payment_hash_of(macaroon: str) -> bytes:
@@ -203,10 +226,20 @@ def payment_hash_of(macaroon: str) -> bytes:
     return _identifier(_decode(macaroon))[2 : 2 + HASH_BYTES]
 
 
-def _verify_one(macaroon: Macaroon, preimage: bytes, keys: Sequence[RootKey], ledger_id: bytes) -> Proven:
+def _verify_all(macaroons: Sequence[str], preimage: bytes | None, keys: Sequence[RootKey], ledger_id: bytes) -> Signed:
+    if not 0 < len(macaroons) <= MACAROONS_MAX_COUNT:
+        raise InvalidL402("too many macaroons")
+    parts = [_verify_one(_decode(text), preimage, keys, ledger_id) for text in macaroons]
+    first = parts[0]
+    if any((part.payment_hash, part.facts) != (first.payment_hash, first.facts) for part in parts[1:]):
+        raise InvalidL402("the macaroons contradict each other")
+    return Signed(first.payment_hash, first.key_id, first.facts, _both([part.limits for part in parts]))
+
+
+def _verify_one(macaroon: Macaroon, preimage: bytes | None, keys: Sequence[RootKey], ledger_id: bytes) -> Signed:
     identifier = _identifier(macaroon)
     payment_hash, token_id = identifier[2 : 2 + HASH_BYTES], identifier[2 + HASH_BYTES :]
-    if not hmac.compare_digest(hashlib.sha256(preimage).digest(), payment_hash):
+    if preimage is not None and not hmac.compare_digest(hashlib.sha256(preimage).digest(), payment_hash):
         raise InvalidL402("the preimage is not the one of this invoice")
     key = next((key for key in keys if key.id == token_id[:FINGERPRINT_BYTES]), None)
     if key is None or token_id[FINGERPRINT_BYTES : 2 * FINGERPRINT_BYTES] != _fingerprint(ledger_id):
@@ -218,7 +251,7 @@ def _verify_one(macaroon: Macaroon, preimage: bytes, keys: Sequence[RootKey], le
         verifier.verify(macaroon, key.signing_key(ledger_id, identifier))
     except MacaroonInvalidSignatureException as error:
         raise InvalidL402("the signature does not hold") from error
-    return Proven(payment_hash, key.id, Facts.from_caveats(caveats), _limits(caveats[len(FACT_NAMES) :], preimage))
+    return Signed(payment_hash, key.id, Facts.from_caveats(caveats), _limits(caveats[len(FACT_NAMES) :], payment_hash))
 
 
 def _decode(text: str) -> Macaroon:
@@ -256,7 +289,7 @@ def _caveats(macaroon: Macaroon) -> list[str]:
     return texts
 
 
-def _limits(appended: Sequence[str], preimage: bytes) -> Limits:
+def _limits(appended: Sequence[str], payment_hash: bytes) -> Limits:
     """Read appended caveats: each condition may only narrow its former value, facts may not be repeated."""
     services: frozenset[str] | None = None
     valid_until: dict[str, int] = {}
@@ -264,7 +297,7 @@ def _limits(appended: Sequence[str], preimage: bytes) -> Limits:
         name, _, value = caveat.partition("=")
         if name in FACT_NAMES:
             raise InvalidL402("a fact was appended")
-        if name == "preimage" and not _is_hex_of(value, preimage):
+        if name == "preimage" and not _is_preimage_of(value, payment_hash):
             raise InvalidL402("the preimage caveat disagrees")
         if name == "services":
             named = frozenset(item.partition(":")[0] for item in value.split(","))
@@ -297,9 +330,9 @@ def _both(limits: Sequence[Limits]) -> Limits:
     return Limits(services, until)
 
 
-def _is_hex_of(text: str, data: bytes) -> bool:
+def _is_preimage_of(text: str, payment_hash: bytes) -> bool:
     try:
-        return binascii.unhexlify(text) == data
+        return hashlib.sha256(binascii.unhexlify(text)).digest() == payment_hash
     except ValueError:
         return False
 

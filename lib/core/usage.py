@@ -111,15 +111,21 @@ class Reading:
 
 
 def _text_bytes(value: object) -> int:
-    """Bytes of all generated text in a message or delta: every string but the labels."""
-    if isinstance(value, str):
-        return len(value.encode("utf-8", "ignore"))
-    if isinstance(value, dict):
-        members = cast("dict[str, object]", value)
-        return sum(_text_bytes(part) for name, part in members.items() if name not in {"role", "id", "type"})
-    if isinstance(value, list):
-        return sum(_text_bytes(part) for part in cast("list[object]", value))
-    return 0
+    """Bytes of all generated text in a message or delta: every string but the labels.
+
+    Without recursion: JSON may be nested deeper than our stack.
+    """
+    size, left = 0, [value]
+    while left:
+        part = left.pop()
+        if isinstance(part, str):
+            size += len(part.encode("utf-8", "ignore"))
+        elif isinstance(part, dict):
+            members = cast("dict[str, object]", part)
+            left += [member for name, member in members.items() if name not in {"role", "id", "type"}]
+        elif isinstance(part, list):
+            left += cast("list[object]", part)
+    return size
 
 
 def read_json(body: bytes) -> Reading:

@@ -2,7 +2,9 @@
 
 Vocabulary: an *account* is a balance; an *owner* is a secret's digest that may spend it; a *credit* is a Lightning
 payment booked once; a *hold* reserves a call's ceiling while the call runs; a *settle* or *release* ends a hold,
-once; an *entry* is one immutable line of an account's history, and a balance is the sum of its entries.
+once; an *entry* is one immutable line of an account's history, and a balance is the sum of its entries. A *top-up* is
+an invoice that we wrote down, so that it is credited even if its payer never comes back; a *claim* makes a bearer
+token the only owner of the account that a payment owned.
 
 Every operation is atomic, takes one round trip, and runs on the database's clock. Operations that change something
 take an `op_id` made by the caller: repeating one with the same id changes nothing and returns the first result, so
@@ -44,6 +46,14 @@ class HoldEnded(ValueError):
 
 class CreditUnknown(LookupError):
     """No payment with this hash was ever credited here."""
+
+
+class TopupUnknown(LookupError):
+    """No top-up or refill invoice with this payment hash was ever opened here."""
+
+
+class AccountUnknown(LookupError):
+    """There is no such account."""
 
 
 class OwnerKind(StrEnum):
@@ -94,6 +104,11 @@ class Payment:
     """The account a refill belongs to."""
     confirmed: bool = False
     """The node itself has said that it was paid."""
+    received: Msat | None = None
+    """With `confirmed`: what the node says arrived. What exceeds `amount` is booked as `over` in the same step.
+
+    Without it, a payment that comes confirmed needs a `confirm` afterwards, or its overpayment is not booked.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +180,119 @@ class Gone:
 @dataclass(frozen=True, slots=True)
 class AskNodeFirst:
     """Too much to credit on a preimage alone: ask the node, then come again with `confirmed=True`. Nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """The account has credits that the node has not confirmed, oldest first.
+
+    Ask the node about each, `confirm` or `deny` it, then come again: a claim hands out nothing that is in doubt.
+    """
+
+    payment_hashes: tuple[bytes, ...]
+
+
+class ClaimKind(StrEnum):
+    """What the claimer has shown."""
+
+    BARE = "bare"
+    """Only the preimage, which every node on the payment's route knows too."""
+    MACAROON = "macaroon"
+    """The macaroon that was minted for it, and its proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The token is the account's only owner."""
+
+    account: str
+    balance: Msat
+    held: Msat
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyClaimed:
+    """Claimed before, and not to be claimed again in this way. Nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotClaimable:
+    """A bare preimage of anything but a top-up, or a refill, whose money is its account's. Nothing changed."""
+
+
+ClaimOutcome: TypeAlias = Claimed | AlreadyClaimed | NotClaimable | InDoubt | Frozen | Gone
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The new token is the account's only owner."""
+
+    account: str
+    balance: Msat
+    held: Msat
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """Nobody owns the account any more; nothing was owed on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Not revoked: so much is still the owner's, or held by running calls."""
+
+    balance: Msat
+    held: Msat
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """The operator's entry is booked."""
+
+    balance: Msat
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuch:
+    """The adjustment would take what running calls hold, or more than there is. Nothing changed."""
+
+    balance: Msat
+    held: Msat
+
+
+TOPUP_GRACE_SECONDS = 90.0
+"""How long after its expiry a top-up invoice is still asked for: a payment may have been on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topup:
+    """A top-up or refill invoice, with all that crediting it needs."""
+
+    payment_hash: bytes
+    kind: PaymentKind
+    """TOPUP, or REFILL exactly if there is an `account`."""
+    amount: Msat
+    key_id: str
+    account: str | None = None
+
+
+class TopupState(StrEnum):
+    """How far the ledger has got with a top-up. It never asks the node: a paid one may still be open here."""
+
+    OPEN = "open"
+    CREDITED = "credited"
+    CLAIMED = "claimed"
+    """A token owns it. A refill never gets here."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopupStatus:
+    """A top-up as its payer sees it."""
+
+    topup: Topup
+    state: TopupState
+    expires_in_seconds: int
+    """Until its invoice expires; 0 once it has."""
 
 
 HoldOutcome: TypeAlias = Held | Short | Frozen | Gone
@@ -252,11 +380,13 @@ class Entry:
     call: CallFacts | None
     ending: Ending | None
     usage: str | None
+    reason: str | None = None
+    """Of an adjustment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The whole ledger in one look."""
+    """The whole ledger in one look. credited − charged + adjusted = balance."""
 
     accounts: int
     credited: Msat
@@ -269,6 +399,10 @@ class Totals:
     """Credited on a preimage although the node says that nobody paid."""
     denied_spent: Msat
     """How much of `denied` was spent before the freeze: the operator's bounded loss."""
+    adjusted: Msat
+    """What operators added, less what they took away."""
+    ownerless: Msat
+    """Balances that nobody can spend. Never anything but nothing, or the audit says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,12 +443,66 @@ class Ledger(Protocol):
         """Credit the payment if it is first seen (it stays even if the hold does not fit), then hold.
 
         A first credit goes to the account that `carry` owns, else opens a new one, and makes the payment an owner.
+        A refill goes to its account and owns nothing, unless nobody owns that account any more.
+        After a bare claim, the macaroon's first use makes its payment the only owner again: the token dies.
         Raises LeaseExpired.
         """
         ...
 
     async def credit(self, payment: Payment, limits: UnconfirmedLimits) -> Balance | AskNodeFirst | Gone:
-        """Credit the payment if it is first seen, once per payment hash, for ever; the balance of its account."""
+        """Credit the payment if it is first seen, once per payment hash, for ever; the balance of its account.
+
+        It counts as a use of the macaroon, like a call: no bare claim succeeds afterwards, and one made before is
+        undone. What the server credits of itself goes through `credit_topup`.
+        """
+        ...
+
+    async def open_topup(self, topup: Topup, expires_in_seconds: float) -> None:
+        """Write down an invoice before anybody is asked to pay it. Repeating it for the same hash changes nothing.
+
+        A refill counts as the first use of the token that owns the account. Raises ValueError for a refill without
+        an account, or anything else with one, and AccountUnknown.
+        """
+        ...
+
+    async def open_topups(self, limit: int) -> Sequence[Topup]:
+        """Invoices not credited and at most TOPUP_GRACE_SECONDS past their expiry, oldest first: ask the node."""
+        ...
+
+    async def find_topup(self, payment_hash: bytes) -> TopupStatus | None:
+        """One such invoice, however old; None if there never was one."""
+        ...
+
+    async def credit_topup(self, payment_hash: bytes, received: Msat) -> Balance:
+        """The node says that this top-up is paid: credit and confirm it in one step, though nobody presented it.
+
+        Leaves its credential as good as new: a bare preimage or the macaroon can still claim it. Repeating it changes
+        nothing. The balance is the account's that it was booked on. Raises TopupUnknown.
+        """
+        ...
+
+    async def claim(self, op_id: str, payment: Payment, token: Owner, how: ClaimKind) -> ClaimOutcome:
+        """Credit the payment if it is first seen, then make the token the only owner of its account.
+
+        The payment must be `confirmed`, else ValueError; a confirmation that is news here is noted, and thaws.
+        Holds, refills and overpayments follow the account; every payment that owned it is claimed with it.
+        With the macaroon it may be repeated for another token until the token's first use — a call, even one that
+        does not fit; a rotation; a refill invoice; a revocation; looking at the balance is none — and the former
+        token dies. With a bare preimage it is never repeated, needs a `topups` row of this amount, and is refused
+        once the macaroon was used; a bare claim ends at the macaroon's first use.
+        """
+        ...
+
+    async def rotate(self, op_id: str, token: Owner, new_token: Owner) -> Rotated | Frozen | Gone:
+        """Make the new token the account's only owner. Raises ValueError for an owner that is not a token."""
+        ...
+
+    async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:
+        """Take the token's account from it, once nothing is owed. Raises ValueError for another kind of owner."""
+        ...
+
+    async def adjust(self, op_id: str, account: str, amount: Msat, reason: str) -> Adjusted | TooMuch | Gone:
+        """Book an operator's correction, signed and not zero. Gone: nobody owns the account. Raises AccountUnknown."""
         ...
 
     async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lib.core.endings import Ending
 from lib.core.money import Msat
-from lib.store import schema, sqlite_audit, sqlite_credits, sqlite_holds, sqlite_reads
+from lib.store import schema, sqlite_audit, sqlite_credits, sqlite_holds, sqlite_owners, sqlite_reads, sqlite_topups
 from lib.store.data_directory import DataDirectory, LedgerLocked
 from lib.store.lane import Lane
-from lib.store.ledger import AskNodeFirst, Gone
+from lib.store.ledger import AskNodeFirst, Gone, Owner, OwnerKind, PaymentKind, Topup
 
 if TYPE_CHECKING:
     import sqlite3
@@ -28,17 +28,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lib.store.ledger import (
+        Adjusted,
         Balance,
+        ClaimKind,
+        ClaimOutcome,
         CreditInDoubt,
         Entry,
+        Frozen,
         HoldOutcome,
         HoldRequest,
         Losses,
-        Owner,
+        Owed,
         Payment,
         RedeemOutcome,
+        Revoked,
+        Rotated,
         Settled,
         Settlement,
+        TooMuch,
+        TopupStatus,
         Totals,
         UnconfirmedLimits,
     )
@@ -134,10 +142,62 @@ class SqliteLedger:
         account = self._new_account_id()
 
         def operation(db: sqlite3.Connection) -> Balance | AskNodeFirst | Gone:
-            refusal = sqlite_credits.book(db, payment, limits, new_account=account)
-            return refusal or sqlite_reads.balance_of_payment(db, payment) or Gone()
+            refusal = sqlite_credits.book_on_trust(db, payment, limits, new_account=account)
+            if refusal is not None:
+                return refusal
+            sqlite_owners.note_macaroon(db, payment.payment_hash)
+            return sqlite_reads.balance_of_payment(db, payment) or Gone()
 
         return await self._writer.run(operation)
+
+    async def open_topup(self, topup: Topup, expires_in_seconds: float) -> None:
+        """See `Ledger`."""
+        if topup.kind is PaymentKind.CALL or (topup.kind is PaymentKind.REFILL) != (topup.account is not None):
+            raise ValueError("a refill belongs to an account, a top-up to none, and calls are not written down")
+        await self._writer.run(lambda db: sqlite_topups.open_topup(db, topup, expires_in_seconds))
+
+    async def open_topups(self, limit: int) -> Sequence[Topup]:
+        """See `Ledger`. `limit` from 1 to 1,000."""
+        _require_page(limit)
+        return await self._reader.run(lambda db: sqlite_topups.open_topups(db, limit))
+
+    async def find_topup(self, payment_hash: bytes) -> TopupStatus | None:
+        """See `Ledger`."""
+        return await self._reader.run(lambda db: sqlite_topups.find_topup(db, payment_hash))
+
+    async def credit_topup(self, payment_hash: bytes, received: Msat) -> Balance:
+        """See `Ledger`."""
+        account = self._new_account_id()
+        return await self._writer.run(
+            lambda db: sqlite_topups.credit_topup(db, payment_hash, received, new_account=account)
+        )
+
+    async def claim(self, op_id: str, payment: Payment, token: Owner, how: ClaimKind) -> ClaimOutcome:
+        """See `Ledger`."""
+        _require_token(token)
+        if not payment.confirmed:
+            raise ValueError("nothing is claimed before the node has confirmed it")
+        account = self._new_account_id()
+        return await self._writer.run(
+            lambda db: sqlite_owners.claim(db, op_id, payment, token, how, new_account=account)
+        )
+
+    async def rotate(self, op_id: str, token: Owner, new_token: Owner) -> Rotated | Frozen | Gone:
+        """See `Ledger`."""
+        _require_token(token)
+        _require_token(new_token)
+        return await self._writer.run(lambda db: sqlite_owners.rotate(db, op_id, token, new_token))
+
+    async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:
+        """See `Ledger`."""
+        _require_token(token)
+        return await self._writer.run(lambda db: sqlite_owners.revoke(db, op_id, token))
+
+    async def adjust(self, op_id: str, account: str, amount: Msat, reason: str) -> Adjusted | TooMuch | Gone:
+        """See `Ledger`. Raises ValueError for nothing, or for no reason."""
+        if not amount or not reason.strip():
+            raise ValueError("an adjustment has an amount and a reason")
+        return await self._writer.run(lambda db: sqlite_credits.adjust(db, op_id, account, amount, reason))
 
     async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
         """See `Ledger`. A pinned quote belongs to a payment being redeemed, so it is not looked at here."""
@@ -206,6 +266,11 @@ def _require_page(limit: int) -> None:
         raise ValueError(f"a page has 1 to {PAGE_LIMIT_ROWS} rows")
 
 
+def _require_token(owner: Owner) -> None:
+    if owner.kind is not OwnerKind.TOKEN:
+        raise ValueError("accounts are handed over from token to token, and to tokens")
+
+
 def _open(path: Path, clock: ClockUs, randomness: Randomness) -> _Opened:
     with contextlib.ExitStack() as undo:
         directory = DataDirectory.claim(path)
@@ -215,7 +280,8 @@ def _open(path: Path, clock: ClockUs, randomness: Randomness) -> _Opened:
         ledger_id = _begin(writer, randomness)
         reader = undo.enter_context(contextlib.closing(schema.connect_reader(directory.ledger_file)))
         scanner = schema.connect_reader(directory.ledger_file)
-        # Losses are asked for by age, on the same clock.
+        # What expires and what was lost are asked for by age, on the same clock.
+        reader.create_function("now_us", 0, clock)
         scanner.create_function("now_us", 0, clock)
         undo.pop_all()
     return _Opened(directory, ledger_id, writer, reader, scanner)

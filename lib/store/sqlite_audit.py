@@ -112,6 +112,50 @@ _RULES: Sequence[tuple[str, str]] = (
         """,
     ),
     (
+        "account {} has a balance of {} msat that nobody owns",
+        """
+        SELECT id, balance_msat FROM accounts
+        WHERE balance_msat > 0 AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.account = accounts.id)
+        """,
+    ),
+    (
+        "account {} has a token and {} other owners",
+        """
+        SELECT account, count(*) - 1 AS others FROM owners
+        GROUP BY account HAVING others > 0 AND max(kind = 'token')
+        """,
+    ),
+    (
+        "payment {} was credited to account {}, but its credential owns account {}",
+        """
+        SELECT lower(hex(credits.payment_hash)), credits.account, owners.account
+        FROM owners JOIN credits ON credits.payment_hash = owners.payment_hash
+        WHERE owners.account <> credits.account
+        """,
+    ),
+    (
+        "payment {} is an orphan: account {} was credited with it, but its credential neither owns nor was claimed",
+        """
+        SELECT lower(hex(payment_hash)), account FROM credits
+        WHERE kind <> 'refill' AND claimed_by IS NULL
+            AND NOT EXISTS (SELECT 1 FROM owners WHERE owners.payment_hash = credits.payment_hash)
+        """,
+    ),
+    (
+        "payment {} is claimed, but its credential still owns account {}",
+        """
+        SELECT lower(hex(credits.payment_hash)), owners.account
+        FROM owners JOIN credits ON credits.payment_hash = owners.payment_hash WHERE claimed_by IS NOT NULL
+        """,
+    ),
+    (
+        "payment {} is credited, but its invoice is still open",
+        """
+        SELECT lower(hex(topups.payment_hash)) FROM topups JOIN credits ON credits.payment_hash = topups.payment_hash
+        WHERE topups.closed_at_us IS NULL
+        """,
+    ),
+    (
         "{} entries were written, but {} are there",
         """
         SELECT written, there FROM (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lib.core.endings import Ending
 from lib.core.money import BtcPrice, Msat
-from lib.store import sqlite_credits
+from lib.store import sqlite_credits, sqlite_owners
 from lib.store.ledger import (
     EntryKind,
     Frozen,
@@ -36,13 +36,15 @@ if TYPE_CHECKING:
 
 _MICROS_PER_SECOND = 1_000_000
 
-# One statement decides and reserves: who owns, what is free and whether the lease lives cannot change in between.
+# One statement decides and reserves: who owns, what is free, whether the lease lives and whether this very hold was
+# made before cannot change in between.
 _RESERVE = """
 UPDATE accounts SET held_msat = held_msat + :ceiling
 WHERE id = (SELECT account FROM owners WHERE kind = :kind AND digest = :digest)
   AND frozen = 0 AND balance_msat - held_msat >= :ceiling
   AND EXISTS (SELECT 1 FROM leases WHERE id = :lease AND ended_at_us IS NULL)
-RETURNING id, balance_msat, held_msat
+  AND NOT EXISTS (SELECT 1 FROM holds WHERE id = :op_id)
+RETURNING id, balance_msat, held_msat, (SELECT first_used_at_us FROM owners WHERE kind = :kind AND digest = :digest)
 """
 
 _RECORD = """
@@ -100,20 +102,24 @@ def redeem_and_hold(
     db: sqlite3.Connection, payment: Payment, request: HoldRequest, limits: UnconfirmedLimits, new_account: str
 ) -> RedeemOutcome:
     """Credit once, then hold, under the pinned quote while that is unspent."""
-    if (first := _first_result(db, request.op_id)) is not None:
-        return first
-    _require_lease(db, request.lease)
-    if (refusal := sqlite_credits.book(db, payment, limits, new_account)) is not None:
-        return refusal
-    owner = Owner.of_payment(payment.payment_hash)
-    return _reserve(db, owner, request, _quote(db, payment, request), payment.payment_hash)
+    row = db.execute(
+        "SELECT quote_spent FROM credits WHERE payment_hash = ? AND macaroon_used_at_us IS NOT NULL",
+        (payment.payment_hash,),
+    ).fetchone()
+    if row is None or payment.confirmed:
+        if (first := _first_result(db, request.op_id)) is not None:
+            return first
+        _require_lease(db, request.lease)
+        if (refusal := sqlite_credits.book_on_trust(db, payment, limits, new_account)) is not None:
+            return refusal
+        sqlite_owners.note_macaroon(db, payment.payment_hash)
+    spent = row is not None and row[0]
+    quote = request.quote if spent or request.pinned is None else request.pinned
+    return _reserve(db, Owner.of_payment(payment.payment_hash), request, quote, payment.payment_hash)
 
 
 def hold(db: sqlite3.Connection, owner: Owner, request: HoldRequest) -> HoldOutcome:
     """Reserve the ceiling of the current quote."""
-    if (first := _first_result(db, request.op_id)) is not None:
-        return first
-    _require_lease(db, request.lease)
     return _reserve(db, owner, request, request.quote, None)
 
 
@@ -160,24 +166,22 @@ def _require_lease(db: sqlite3.Connection, lease: str) -> None:
         raise LeaseExpired(lease)
 
 
-def _quote(db: sqlite3.Connection, payment: Payment, request: HoldRequest) -> Quote:
-    """Also notes that the payment's macaroon has been presented: a bare preimage claims nothing from here on."""
-    spent, used_at_us = db.execute(
-        "SELECT quote_spent, macaroon_used_at_us FROM credits WHERE payment_hash = ?", (payment.payment_hash,)
-    ).fetchone()
-    if used_at_us is None:
-        db.execute("UPDATE credits SET macaroon_used_at_us = now_us() WHERE payment_hash = ?", (payment.payment_hash,))
-    return request.quote if spent or request.pinned is None else request.pinned
-
-
 def _reserve(
     db: sqlite3.Connection, owner: Owner, request: HoldRequest, quote: Quote, payment_hash: bytes | None
 ) -> HoldOutcome:
-    wanted = {"ceiling": quote.ceiling.value, "kind": owner.kind, "digest": owner.digest, "lease": request.lease}
+    wanted = {
+        "ceiling": quote.ceiling.value,
+        "kind": owner.kind,
+        "digest": owner.digest,
+        "lease": request.lease,
+        "op_id": request.op_id,
+    }
     row = db.execute(_RESERVE, wanted).fetchone()
     if row is None:
-        return _refusal(db, owner, quote)
-    account, balance_msat, held_msat = row
+        return _refusal(db, owner, request, quote)
+    account, balance_msat, held_msat, used_at_us = row
+    if used_at_us is None:
+        sqlite_owners.note_use(db, owner)
     call = request.call
     db.execute(
         _RECORD,
@@ -190,7 +194,11 @@ def _reserve(
     return Held(request.op_id, account, quote, balance=Msat(balance_msat), held=Msat(held_msat))
 
 
-def _refusal(db: sqlite3.Connection, owner: Owner, quote: Quote) -> Short | Frozen | Gone:
+def _refusal(db: sqlite3.Connection, owner: Owner, request: HoldRequest, quote: Quote) -> HoldOutcome:
+    """Why nothing was reserved: it was before, or the lease has ended, or the account says no."""
+    if (first := _first_result(db, request.op_id)) is not None:
+        return first
+    _require_lease(db, request.lease)
     row = db.execute(
         "SELECT id, balance_msat, held_msat, frozen FROM accounts"
         " WHERE id = (SELECT account FROM owners WHERE kind = ? AND digest = ?)",
@@ -198,6 +206,7 @@ def _refusal(db: sqlite3.Connection, owner: Owner, quote: Quote) -> Short | Froz
     ).fetchone()
     if row is None:
         return Gone()
+    sqlite_owners.note_use(db, owner)
     account, balance_msat, held_msat, frozen = row
     return Frozen(account) if frozen else Short(account, quote, balance=Msat(balance_msat), held=Msat(held_msat))
 

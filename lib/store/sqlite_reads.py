@@ -38,7 +38,8 @@ FROM accounts WHERE id = ?
 
 _ENTRIES = """
 SELECT entries.id, entries.at_us, entries.kind, entries.amount_msat, entries.balance_msat, entries.payment_hash,
-    holds.id, holds.request_id, holds.api, holds.path, holds.model, holds.order_digest, holds.ending, holds.usage
+    holds.id, holds.request_id, holds.api, holds.path, holds.model, holds.order_digest, holds.ending, holds.usage,
+    entries.reason
 FROM entries LEFT JOIN holds ON holds.id = entries.hold
 WHERE entries.account = ? AND entries.id < ? ORDER BY entries.id DESC LIMIT ?
 """
@@ -56,7 +57,10 @@ SELECT
     (SELECT coalesce(sum(max(0, denied.msat - accounts.balance_msat)), 0) FROM accounts JOIN (
         SELECT account, sum(amount_msat) AS msat FROM credits
         WHERE confirmed_at_us IS NULL AND denied_at_us IS NOT NULL GROUP BY account
-    ) AS denied ON denied.account = accounts.id)
+    ) AS denied ON denied.account = accounts.id),
+    (SELECT coalesce(sum(amount_msat), 0) FROM entries WHERE kind = 'adjust'),
+    (SELECT coalesce(sum(balance_msat), 0) FROM accounts
+        WHERE NOT EXISTS (SELECT 1 FROM owners WHERE owners.account = accounts.id))
 """
 
 _NEWEST_ID = 2**63 - 1
@@ -73,8 +77,13 @@ def balance_of_payment(db: sqlite3.Connection, payment: Payment) -> Balance | No
     owned = balance_of_owner(db, Owner.of_payment(payment.payment_hash))
     if owned is not None or payment.kind is not PaymentKind.REFILL:
         return owned
-    row = db.execute("SELECT account FROM credits WHERE payment_hash = ?", (payment.payment_hash,)).fetchone()
-    return None if row is None else _balance(db, row[0])
+    return balance_where_booked(db, payment.payment_hash)
+
+
+def balance_where_booked(db: sqlite3.Connection, payment_hash: bytes) -> Balance:
+    """The account that a credited payment was booked on, whoever owns that now."""
+    (account,) = db.execute("SELECT account FROM credits WHERE payment_hash = ?", (payment_hash,)).fetchone()
+    return _balance(db, account)
 
 
 def _balance(db: sqlite3.Connection, account: str) -> Balance:
@@ -92,7 +101,7 @@ def entries(db: sqlite3.Connection, account: str, before: int | None, limit: int
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    entry_id, at_us, kind, amount_msat, balance_msat, payment_hash, hold, *call, ending, usage = row
+    entry_id, at_us, kind, amount_msat, balance_msat, payment_hash, hold, *call, ending, usage, reason = row
     return Entry(
         id=entry_id,
         at=_moment(at_us),
@@ -103,6 +112,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         call=None if hold is None else CallFacts(*call),
         ending=None if ending is None else Ending(ending),
         usage=usage,
+        reason=reason,
     )
 
 
@@ -130,7 +140,8 @@ def newest_confirmed(db: sqlite3.Connection) -> bytes | None:
 
 def totals(db: sqlite3.Connection) -> Totals:
     """Sums over everything."""
-    accounts, credited, charged, balance, held, live_holds, unconfirmed, denied, spent = db.execute(_TOTALS).fetchone()
+    row = db.execute(_TOTALS).fetchone()
+    accounts, credited, charged, balance, held, live_holds, unconfirmed, denied, spent, adjusted, ownerless = row
     return Totals(
         accounts=accounts,
         credited=Msat(credited),
@@ -141,6 +152,8 @@ def totals(db: sqlite3.Connection) -> Totals:
         unconfirmed=Msat(unconfirmed),
         denied=Msat(denied),
         denied_spent=Msat(spent),
+        adjusted=Msat(adjusted),
+        ownerless=Msat(ownerless),
     )
 
 

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from lib.core.errors import ApiError, Code
 from lib.services import Services
+from lib.web import prepaid
 from lib.web.paid import PaidCalls
 from lib.web.replies import on_api_error, send_error
 from lib.web.request_id import RequestId
@@ -65,6 +66,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
         max_age=PREFLIGHT_SECONDS,
     )
     app.add_middleware(RequestId)
+    app.include_router(prepaid.router)
     app.include_router(router)
     app.router.routes.append(Mount("/", app=Everything(PaidCalls(), Site(dist))))
     return app

@@ -9,22 +9,22 @@ from starlette.types import Message, Receive, Scope, Send
 
 from lib.core import credential, l402
 from lib.core.catalog import Place
-from lib.core.credential import Bearer, L402Credential, Unpaid
+from lib.core.credential import Bearer, L402Credential, Unpaid, Unproven
 from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Proven
 from lib.core.money import Msat
 from lib.core.order import Order, order_of
 from lib.services import Services
-from lib.throttle import network_of
 from lib.upstream import UpstreamFailure
 from lib.web.body import ClientLeft, read_body
-from lib.web.client_address import client_address
+from lib.web.free import count_unpaid, is_used_up
 from lib.web.replies import send_error
 from lib.web.request_id import request_id_of
 
 log = logging.getLogger(__name__)
 
 MAX_PRICE_HEADER = b"x-max-price-msat"
+PROOF_HEADER = b"x-payment-proof"
 MSAT_MAX_DIGITS = 16
 
 
@@ -50,13 +50,13 @@ class PaidCalls:
             await started.refuse(ApiError(Code.INTERNAL_ERROR), scope, receive)
 
     async def _serve(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
-        paid = _presented(services, scope)  # before the body is read: it decides the limits
+        paid = await _presented(services, scope)  # before the body is read: it decides the limits
         order = await _order(place, services, scope, receive)
         limit = _max_price(scope)
         if limit is not None:
             services.purchase.refuse_above(order, limit)
         if isinstance(paid, Unpaid):
-            raise await services.purchase.challenge(order)
+            raise await services.purchase.challenge(order, proof=_proof(scope))
         await self._sell(order, paid, services, scope, receive, send)
 
     async def _sell(
@@ -68,13 +68,13 @@ class PaidCalls:
         request_id = request_id_of(scope)
         try:
             async with (
-                services.purchase.reserve(order, paid, request_id) as held,
+                services.purchase.reserve(order, paid, request_id, proof=_proof(scope)) as held,
                 services.upstream.open(order, held.buyer) as reply,
             ):
                 await held.relay(reply, [(b"cache-control", b"no-store")], receive, send)
         except ApiError as error:
             if error.code is Code.INVALID_TOKEN:
-                _count_unpaid(services, scope)
+                count_unpaid(services, scope)
             raise
         finally:
             self.running -= 1
@@ -106,30 +106,43 @@ def _max_price(scope: Scope) -> Msat | None:
     return None
 
 
-def _presented(services: Services, scope: Scope) -> Unpaid | Proven | Bearer:
-    """Prove what can be proven by hashing. Whoever proves nothing is counted, before its body is read."""
+def _proof(scope: Scope) -> str:
+    """`X-Payment-Proof: node` asks for a macaroon that needs no preimage, to be paid from another device."""
+    wanted = dict(scope["headers"]).get(PROOF_HEADER, b"").strip().lower()
+    return l402.PROOF_NODE if wanted == b"node" else ""
+
+
+async def _presented(services: Services, scope: Scope) -> Unpaid | Proven | Bearer:
+    """Prove what can be proven by hashing. Whoever proves nothing is counted, before its body is read.
+
+    A token is proven by its hold, later; only where an address has used up its share it is looked up here first.
+    """
     try:
         presented = credential.parse(scope["headers"])
         if isinstance(presented, L402Credential):
-            return services.purchase.prove(presented)
+            return services.purchase.till.prove(presented)
     except l402.NotOurs:
         presented = Unpaid()
     except ApiError:
-        _count_unpaid(services, scope)
+        count_unpaid(services, scope)
         raise
-    if isinstance(presented, Unpaid):
-        _count_unpaid(services, scope)
-    return presented
+    if isinstance(presented, Bearer):
+        if is_used_up(services, scope):
+            await _require_known(presented, services, scope)
+        return presented
+    count_unpaid(services, scope)
+    if isinstance(presented, Unproven):
+        return await services.purchase.proven_by_node(presented) or Unpaid()
+    return Unpaid()
 
 
-def _count_unpaid(services: Services, scope: Scope) -> None:
-    limits, address = services.settings.config.limits, client_address(scope, services.settings.trusted_proxies)
-    wait = services.throttle.wait_seconds("unpaid", address, limits.unpaid_per_ip_per_minute)
-    wait = wait or services.throttle.wait_seconds(
-        "unpaid-network", network_of(address), limits.unpaid_per_network_per_minute
-    )
-    if wait:
-        raise retry_after(Code.RATE_LIMITED, wait, "Too many unpaid requests from your address.")
+async def _require_known(token: Bearer, services: Services, scope: Scope) -> None:
+    try:
+        await services.purchase.balance(token)
+    except ApiError as error:
+        if error.code is Code.INVALID_TOKEN:
+            count_unpaid(services, scope)
+        raise
 
 
 async def _order(place: Place, services: Services, scope: Scope, receive: Receive) -> Order:

@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from lib.core import credential
+from lib.core.errors import ApiError, Code
 from lib.services import Services
 from lib.web.catalog_view import catalog_view, models_view
-from lib.web.replies import Json
+from lib.web.replies import NOT_STORED, Json, TellingRoute
 
-router = APIRouter()
-NOT_STORED = {"Cache-Control": "no-store"}
+router = APIRouter(route_class=TellingRoute)
 
 
 def services_of(request: Request) -> Services:
@@ -30,6 +30,8 @@ async def get_catalog(request: Request) -> Json:
 @router.get("/{api}/v1/models")
 async def get_models(request: Request) -> Json:
     """What is sold, in OpenAI's shape."""
+    if request.path_params.get("api") not in {None, *services_of(request).catalog.apis}:
+        raise ApiError(Code.API_NOT_FOUND)
     return Json(models_view(services_of(request)))
 
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pymacaroons import Macaroon
 
 from lib.core import l402
 from lib.core.l402 import FACT_NAMES, Facts, InvalidL402, NotOurs, PaymentKind, Proven, RootKey
 from lib.core.money import BtcPrice, Msat
-from tests.core.plain_macaroon import appended, begun, decoded, keyed
+from tests.core.plain_macaroon import appended, begun, decoded, field, keyed
 
 SECRET, OLD_SECRET = bytes(range(32)), b"\x07" * 32
 KEY, OLD_KEY = RootKey(SECRET), RootKey(OLD_SECRET)
@@ -155,9 +154,9 @@ class Client:
     read: Callable[[str], tuple[str, str]]
 
 
-def _by_one(expression: str, flags: int = 0) -> Callable[[str], tuple[str, str]]:
+def _by_one(expression: str) -> Callable[[str], tuple[str, str]]:
     def read(header: str) -> tuple[str, str]:
-        found = re.search(expression, header, flags)
+        found = re.search(expression, header)
         assert found is not None
         return found["macaroon"], found["invoice"]
 
@@ -190,10 +189,10 @@ def _split_at_commas(header: str, prefix: str) -> tuple[str, str]:
 
 
 CLIENTS = [
-    Client("lnget", _by_one(r'(LSAT|L402)\s+macaroon="(?P<macaroon>[^"]+)",\s*invoice="(?P<invoice>[^"]+)"', re.I)),
+    Client("lnget", _by_one(r'(?i)(LSAT|L402)\s+macaroon="(?P<macaroon>[^"]+)",\s*invoice="(?P<invoice>[^"]+)"')),
     Client(
         "l402-requests",
-        _by_one(r'(?:L402|LSAT)\s+macaroon="(?P<macaroon>[^"]+)"\s*,\s*invoice="(?P<invoice>[^"]+)"', re.I),
+        _by_one(r'(?i)(?:L402|LSAT)\s+macaroon="(?P<macaroon>[^"]+)"\s*,\s*invoice="(?P<invoice>[^"]+)"'),
     ),
     Client("Aperture", _by_one(r'(LSAT|L402) macaroon="(?P<macaroon>.*?)", invoice="(?P<invoice>.*?)"')),
     Client("Alby", _alby),
@@ -279,12 +278,12 @@ def test_appended_limits_narrow():
         ("openai_valid_until=-1",),
         ("openai_valid_until=",),
         ("openai_valid_until=1e9",),
-        ("openai_valid_until=١٢٣",),  # noqa: RUF001 - digits, but not ASCII ones
+        ("openai_valid_until=١٢٣",),
     ],
 )
 def test_a_limit_that_widens_or_cannot_be_read_is_invalid(caveats: tuple[str, ...]):
     """A repeated condition may only narrow, and a limit that means nothing must not pass as no limit."""
-    with pytest.raises(InvalidL402, match="widens|number of seconds"):
+    with pytest.raises(InvalidL402, match=r"widens|number of seconds"):
         verified(appended(minted(), *caveats))
 
 
@@ -323,7 +322,16 @@ def test_a_macaroon_of_ours_without_all_its_facts_is_invalid(missing: int):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["kind=gift", "kind=", "amount_msat=", "amount_msat=many", "btc_price=0", "btc_price=-5", "quote_until=x", "carry=xy"],
+    [
+        "kind=gift",
+        "kind=",
+        "amount_msat=",
+        "amount_msat=many",
+        "btc_price=0",
+        "btc_price=-5",
+        "quote_until=x",
+        "carry=xy",
+    ],
 )
 def test_an_impossible_fact_is_invalid(wrong: str):
     """A value that cannot be meant is refused, whoever signed it."""
@@ -431,11 +439,14 @@ def test_json_macaroons_are_refused():
 
 def test_third_party_caveats_are_refused():
     """Nobody here can discharge one, so a macaroon that asks for it is refused, not skipped."""
-    macaroon = Macaroon.deserialize(base64.urlsafe_b64encode(base64.b64decode(minted())).decode())
-    macaroon.add_third_party_caveat("https://elsewhere.example", "key", "who are you")
+    key_id, condition = b"\x00" * 72, b"who are you"
+    ours = begun(signing_key(), identifier()).with_caveats(*FACT_TEXTS)
+    asking = field(2, condition) + field(4, key_id) + b"\x00"
+    signature = keyed(ours.signature, keyed(ours.signature, key_id) + keyed(ours.signature, condition))
+    raw = ours.bytes[:-35] + asking + b"\x00" + field(6, signature)
 
     with pytest.raises(InvalidL402, match="third-party"):
-        verified(macaroon.serialize())
+        verified(base64.b64encode(raw).decode())
 
 
 def test_a_caveat_that_is_not_text_is_invalid():

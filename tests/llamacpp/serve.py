@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Any
+from typing import Any, cast
 
 import xllamacpp
 
@@ -18,14 +18,15 @@ CONTEXT_TOKENS = 4_096
 
 def main(model: str, key: str) -> None:
     """Serve. One computing thread: two of them on a busy machine spend their time waiting for each other."""
-    params: Any = xllamacpp.CommonParams()
+    llama = cast("Any", xllamacpp)  # compiled, without types
+    params = llama.CommonParams()
     params.model.path = model
     params.n_ctx, params.n_parallel = CONTEXT_TOKENS, SLOTS
     params.cpuparams.n_threads = 1
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.api_keys = [key]
     params.warmup, params.endpoint_metrics = False, True
-    server: Any = xllamacpp.Server(params)
+    server = llama.Server(params)
     sys.stdout.write(f"{server.listening_address}\n")
     sys.stdout.flush()
     signal.pause()

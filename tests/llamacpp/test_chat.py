@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from lib.core.endings import Ending
 from lib.core.money import Msat
-from lib.store.ledger import EntryKind
+from lib.store.ledger import Entry, EntryKind
 from tests.llamacpp.conftest import LlamaCpp
 from tests.world import CHAT, World, opened_world
 
@@ -27,16 +29,30 @@ STREAM: dict[str, Any] = {**CALL, "stream": True}
 WITH_USAGE: dict[str, Any] = {**STREAM, "stream_options": {"include_usage": True}}
 LONG: dict[str, Any] = {**WITH_USAGE, "max_completion_tokens": 900}
 TOO_LONG: dict[str, Any] = {**CALL, "messages": [{"role": "user", "content": "long " * 1_000}]}
-BROKEN_BY_ZEROS = 999_999
 
 
 def price(usage: dict[str, Any]) -> Msat:
-    """What gpt-4o-mini costs at 100,000 USD a bitcoin: 0.195 msat a token read, half if cached, 0.78 a token written."""
+    """What gpt-4o-mini costs at 100,000 USD a bitcoin, in msat: 0.195 a token read,
+    half of it if cached, 0.78 a token written.
+
+    Exact, and rounded up once at the end.
+    """
     cached = usage["prompt_tokens_details"]["cached_tokens"]
-    micro_msat = (
-        195_000 * (usage["prompt_tokens"] - cached) + 97_500 * cached + 780_000 * usage["completion_tokens"]
-    )  # of a token of a million: everything is exact until it is rounded up, once
-    return Msat((micro_msat + BROKEN_BY_ZEROS) // 1_000_000)
+    read = Decimal("0.195") * (usage["prompt_tokens"] - cached) + Decimal("0.0975") * cached
+    return Msat(math.ceil(read + Decimal("0.78") * usage["completion_tokens"]))
+
+
+def price_of_entry(entry: Entry) -> Msat:
+    """The price of what the ledger says was used."""
+    used = json.loads(entry.usage or "")
+    cached = {"cached_tokens": used["cached_input_tokens"]}
+    return price(
+        {
+            "prompt_tokens": used["input_tokens"],
+            "completion_tokens": used["output_tokens"],
+            "prompt_tokens_details": cached,
+        }
+    )
 
 
 def events(text: str) -> list[dict[str, Any]]:
@@ -104,13 +120,7 @@ async def test_a_stream_without_usage_is_metered_all_the_same(shop: World):
     charge = (await shop.entries(paid))[-1]
     used = json.loads(charge.usage or "")
     assert (charge.ending, used["input_tokens"], used["output_tokens"]) == (Ending.ANSWERED, PROMPT_TOKENS, 40)
-    assert balance == paid.amount - price(
-        {
-            "prompt_tokens": PROMPT_TOKENS,
-            "completion_tokens": 40,
-            "prompt_tokens_details": {"cached_tokens": used["cached_input_tokens"]},
-        }
-    )
+    assert balance == paid.amount - price_of_entry(charge)
 
 
 @pytest.mark.parametrize("asked", [CALL, WITH_USAGE], ids=["json", "stream"])
@@ -138,6 +148,7 @@ async def test_a_conversation_too_long_for_llamacpp_costs_nothing(shop: World):
     assert (refused.status_code, error["code"]) == (400, "invalid_field_value")
     assert "exceeds the available context size (1024 tokens)" in error["message"]
     assert (await shop.settled(paid)).balance == paid.amount
+    assert (await shop.services.ledger.losses(within_seconds=60)).by_account == {}
     assert (await shop.ask(CALL, paid)).status_code == 200
     assert await shop.services.ledger.audit() == []
 
@@ -156,13 +167,7 @@ async def test_leaving_a_stream_costs_what_llamacpp_wrote_after_all(shop: World,
     assert b"[DONE]" not in heard
     assert used["output_tokens"] == llamacpp.counted("tokens_predicted_total") - before == 900
     assert charge.ending is Ending.ANSWERED
-    assert charge.amount == -price(
-        {
-            "prompt_tokens": PROMPT_TOKENS,
-            "completion_tokens": 900,
-            "prompt_tokens_details": {"cached_tokens": used["cached_input_tokens"]},
-        }
-    )
+    assert charge.amount == -price_of_entry(charge)
     assert (left.balance, left.held) == (paid.amount + charge.amount, Msat.ZERO)
     assert await shop.services.ledger.audit() == []
 

@@ -136,7 +136,7 @@ async def test_a_refusal_can_be_paid_and_the_same_client_goes_on(shop: World):
 
 
 async def test_what_llamacpp_refuses_is_the_sdks_bad_request(shop: World):
-    """A conversation beyond llama.cpp's context raises BadRequestError with the provider's reason; nothing is charged."""
+    """A conversation beyond llama.cpp's context raises BadRequestError with its reason; nothing is charged."""
     long: list[ChatCompletionMessageParam] = [{"role": "user", "content": "long " * 1_000}]
     paid = await shop.buy({"model": MODEL, "messages": long, "max_completion_tokens": CAP_TOKENS})
 

@@ -24,9 +24,6 @@ class Books:
     """What nobody pays, as the stop-loss counts it against this account."""
 
 
-NOTHING_HAPPENED = Books([], [], Decimal(0))
-
-
 async def books(world: World, paid: Paid) -> Books:
     """Wait until no call of a redeemed credential runs; its balance must be what was paid less its charges."""
     account = await world.settled(paid)
@@ -52,7 +49,7 @@ async def assert_nothing_happened(world: World) -> None:
 async def _endings(world: World, account: str) -> list[str]:
     ledger = world.services.ledger
     assert isinstance(ledger, SqliteLedger)
-    rows = await ledger._scanner.run(
+    rows = await ledger._scanner.run(  # pyright: ignore[reportPrivateUsage]
         lambda db: db.execute("SELECT ending FROM holds WHERE account = ? ORDER BY rowid", (account,)).fetchall()
     )
     return [row[0] for row in rows]

@@ -12,6 +12,9 @@ from lib.store.ledger import (
     AskNodeFirst,
     Balance,
     CallFacts,
+    Claimed,
+    ClaimKind,
+    ClaimOutcome,
     Gone,
     Held,
     HoldOutcome,
@@ -25,6 +28,7 @@ from lib.store.ledger import (
     Settled,
     Settlement,
     Short,
+    Topup,
     UnconfirmedLimits,
 )
 
@@ -46,6 +50,21 @@ def payment(name: str, amount_msat: int, kind: PaymentKind = PaymentKind.CALL) -
 def carrying(paid: Payment, old: Payment) -> Payment:
     """The same payment, made for the difference to an old credential."""
     return replace(paid, carry=old.payment_hash)
+
+
+def refill(name: str, amount_msat: int, account: str) -> Payment:
+    """A payment into somebody's account."""
+    return replace(payment(name, amount_msat, PaymentKind.REFILL), account=account)
+
+
+def vouched(paid: Payment, received_msat: int | None = None) -> Payment:
+    """The same payment after the node has said that it was paid, with so much."""
+    return replace(paid, confirmed=True, received=paid.amount if received_msat is None else Msat(received_msat))
+
+
+def token(name: str) -> Owner:
+    """A bearer token told apart by its name."""
+    return Owner.of_token(f"alb_{name}")
 
 
 def owner(paid: Payment) -> Owner:
@@ -79,6 +98,38 @@ class Desk:
         assert isinstance(await self.ledger.credit(paid, NO_LIMITS), Balance)
         await self.ledger.confirm(paid.payment_hash, Msat(credit_msat))
         return paid
+
+    async def topup(self, name: str, amount_msat: int, *, expires_in_seconds: float = 600) -> Payment:
+        """A top-up whose invoice is written down; nobody has been credited yet."""
+        paid = payment(name, amount_msat, PaymentKind.TOPUP)
+        await self.write_down(paid, expires_in_seconds)
+        return paid
+
+    async def write_down(self, paid: Payment, expires_in_seconds: float = 600) -> None:
+        """Open the invoice of a top-up or refill."""
+        invoice = Topup(paid.payment_hash, paid.kind, paid.amount, paid.key_id, paid.account)
+        await self.ledger.open_topup(invoice, expires_in_seconds)
+
+    async def claim(self, paid: Payment, new: Owner, how: ClaimKind = ClaimKind.MACAROON) -> ClaimOutcome:
+        """Claim it for a token, after the node has said that it was paid."""
+        return await self.ledger.claim(self.new_id("claim"), vouched(paid), new, how)
+
+    async def token(self, credit_msat: int, name: str = "first") -> Owner:
+        """A token that owns so much, claimed from a top-up by macaroon."""
+        outcome = await self.claim(await self.topup(f"topup of {name}", credit_msat), token(name))
+        assert isinstance(outcome, Claimed)
+        return token(name)
+
+    async def account_of(self, owned_by: Owner) -> str:
+        """The id of an owner's account."""
+        found = await self.ledger.balance(owned_by)
+        assert found is not None
+        return found.account
+
+    async def of(self, owned_by: Owner) -> tuple[int, int] | None:
+        """Balance and held, in msat, of an owner's account; None if it owns none."""
+        found = await self.ledger.balance(owned_by)
+        return None if found is None else (found.balance.value, found.held.value)
 
     async def credit(self, paid: Payment) -> Balance | AskNodeFirst | Gone:
         """Credit without any limit on trust."""

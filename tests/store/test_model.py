@@ -1,4 +1,4 @@
-"""The ledger against a model of two numbers per account, driven by whatever sequence Hypothesis can think of."""
+"""The ledger against a model of two numbers per account and who owns it, driven by whatever Hypothesis can think of."""
 
 from __future__ import annotations
 
@@ -17,55 +17,101 @@ from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, 
 from hypothesis.stateful import run_state_machine_as_test as explore
 
 from lib.core.money import Msat
-from lib.store.ledger import Balance, Frozen, Held, HoldEnded, HoldRequest, Payment, Settled, Settlement, Short
+from lib.store.ledger import (
+    Adjusted,
+    AlreadyClaimed,
+    Balance,
+    Claimed,
+    ClaimKind,
+    Frozen,
+    Gone,
+    Held,
+    HoldEnded,
+    HoldOutcome,
+    HoldRequest,
+    InDoubt,
+    NotClaimable,
+    Owed,
+    Owner,
+    Payment,
+    PaymentKind,
+    RedeemOutcome,
+    Revoked,
+    Rotated,
+    Settled,
+    Settlement,
+    Short,
+    TooMuch,
+)
 from tests.store.conftest import STORES
-from tests.store.desk import NO_LIMITS, Desk, carrying, owner, payment, quote
+from tests.store.desk import NO_LIMITS, Desk, carrying, owner, payment, quote, refill, token, vouched
 
 T = TypeVar("T")
 AMOUNTS = st.integers(min_value=1, max_value=2_000)
+OVER = st.integers(min_value=-50, max_value=50)
 
 
 @dataclass
 class Purse:
     """What the model knows of an account."""
 
+    id: str
     balance: int = 0
     held: int = 0
     denied: set[str] = field(default_factory=set[str])
+    doubted: set[str] = field(default_factory=set[str])
+    owners: set[str] = field(default_factory=set[str])
+    """Payments, by name."""
+    token: Owner | None = None
+    token_used: bool = False
+
+    @property
+    def owned(self) -> bool:
+        return bool(self.owners) or self.token is not None
 
 
 @dataclass
-class Credited:
-    """A payment and where the model books it."""
+class Paid:
+    """A payment, where the model books it, and how its credential was used."""
 
     name: str
-    paid: Payment
-    purse: Purse
+    payment: Payment
+    carries: Paid | None = None
+    into: Purse | None = None
+    purse: Purse | None = None
     told: bool = False
+    macaroon_used: bool = False
+    claimed: Owner | None = None
+    bare: bool = False
+
+    @property
+    def booked(self) -> Purse:
+        assert self.purse is not None
+        return self.purse
+
+    @property
+    def owns(self) -> bool:
+        return self.name in self.booked.owners
 
 
 @dataclass
 class Call:
     """A hold, and how far it is."""
 
-    credited: Credited
+    purse: Purse
     request: HoldRequest
     held: Held
-    lease: str
     lapsed: bool = False
     settlement: Settlement | None = None
     settled: Settled | None = None
 
-    @property
-    def purse(self) -> Purse:
-        return self.credited.purse
-
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Every operation of the ledger, repeated, raced past expiry and past freezes."""
+    """Every operation of the ledger, repeated, raced past expiry, past freezes and past claims."""
 
-    payments: Bundle[Credited] = Bundle("payments")
+    payments: Bundle[Paid] = Bundle("payments")
     calls: Bundle[Call] = Bundle("calls")
+    tokens: Bundle[Owner] = Bundle("tokens")
 
     adapter: ClassVar[str]
 
@@ -75,9 +121,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.directory = Path(tempfile.mkdtemp())
         self.store = STORES[self.adapter](self.directory)
         self.purses: list[Purse] = []
+        self.all_paid: list[Paid] = []
         self.open_calls: list[Call] = []
         self.credited_msat = 0
         self.charged_msat = 0
+        self.adjusted_msat = 0
 
     def do(self, operation: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(operation)
@@ -96,54 +144,234 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runner.close()
         shutil.rmtree(self.directory)
 
+    # What the model believes.
+
+    def _is_booked(self, paid: Paid) -> None:
+        if paid.purse is not None:
+            return
+        home = paid.into if paid.into is not None and paid.into.owned else None
+        if paid.carries is not None and paid.carries.purse is not None and paid.carries.owns:
+            home = paid.carries.purse
+            paid.carries.macaroon_used = True
+        purse = home or Purse(id="")
+        if home is None:
+            self.purses.append(purse)
+        if home is None or paid.into is None:
+            purse.owners.add(paid.name)
+        paid.purse = purse
+        purse.doubted.add(paid.name)
+        purse.balance += paid.payment.amount.value
+        self.credited_msat += paid.payment.amount.value
+        self.all_paid.append(paid)
+
+    def _is_presented(self, paid: Paid) -> None:
+        self._is_booked(paid)
+        if not paid.macaroon_used and paid.bare:
+            paid.booked.token, paid.booked.owners = None, {paid.name}
+            paid.claimed, paid.bare = None, False
+        paid.macaroon_used = True
+
+    def _is_told(self, paid: Paid, over: int) -> None:
+        if paid.told:
+            return
+        paid.told = True
+        purse = paid.booked
+        purse.denied.discard(paid.name)
+        purse.doubted.discard(paid.name)
+        purse.balance += max(0, over)
+        self.credited_msat += max(0, over)
+        if over > 0 and not purse.owned:
+            purse.owners.add(paid.name)
+            paid.claimed, paid.bare = None, False
+
+    def _purse_of(self, secret: Owner) -> Purse | None:
+        return next((purse for purse in self.purses if purse.token == secret), None)
+
+    def _agrees(self, outcome: Balance | Claimed, purse: Purse) -> None:
+        purse.id = purse.id or outcome.account
+        assert (outcome.account, outcome.balance.value, outcome.held.value) == (purse.id, purse.balance, purse.held)
+
+    # What happens.
+
     @rule(target=payments, amount=AMOUNTS)
-    def a_payment_arrives(self, amount: int):
-        purse = Purse()
-        self.purses.append(purse)
-        return self._credit(payment(self.desk.new_id("paid"), amount), purse)
+    def a_payment_is_made(self, amount: int):
+        name = self.desk.new_id("paid")
+        return Paid(name, payment(name, amount))
+
+    @rule(target=payments, amount=AMOUNTS)
+    def a_top_up_is_written_down(self, amount: int):
+        name = self.desk.new_id("paid")
+        return Paid(name, self.do(self.desk.topup(name, amount)))
 
     @rule(target=payments, old=payments, amount=AMOUNTS)
-    def a_difference_arrives(self, old: Credited, amount: int):
-        return self._credit(carrying(payment(self.desk.new_id("paid"), amount), old.paid), old.purse)
+    def a_difference_is_paid(self, old: Paid, amount: int):
+        name = self.desk.new_id("paid")
+        return Paid(name, carrying(payment(name, amount), old.payment), carries=old)
 
-    def _credit(self, paid: Payment, purse: Purse) -> Credited:
-        outcome = self.do(self.desk.credit(paid))
-        purse.balance += paid.amount.value
-        self.credited_msat += paid.amount.value
-        assert isinstance(outcome, Balance)
-        assert (outcome.balance.value, outcome.held.value) == (purse.balance, purse.held)
-        return Credited(paid.payment_hash.hex(), paid, purse)
+    @rule(target=payments, by=tokens, amount=AMOUNTS)
+    def a_refill_is_written_down(self, by: Owner, amount: int) -> Paid | MultipleResults[Paid]:
+        purse = self._purse_of(by)
+        if purse is None:
+            return multiple()
+        name = self.desk.new_id("paid")
+        paid = refill(name, amount, purse.id)
+        self.do(self.desk.write_down(paid))
+        purse.token_used = True
+        return Paid(name, paid, into=purse)
 
-    @rule(again=payments)
-    def a_payment_is_presented_again(self, again: Credited):
-        outcome = self.do(self.desk.credit(again.paid))
-        assert isinstance(outcome, Balance)
-        assert outcome.balance.value == again.purse.balance
+    @rule(paid=payments)
+    def a_credential_asks_for_its_balance(self, paid: Paid):
+        outcome = self.do(self.desk.credit(paid.payment))
+        self._is_presented(paid)
+        if paid.owns or paid.payment.kind is PaymentKind.REFILL:
+            assert isinstance(outcome, Balance)
+            self._agrees(outcome, paid.booked)
+        else:
+            assert outcome == Gone()
+
+    @rule(paid=payments, over=OVER)
+    def a_paid_invoice_is_credited_by_itself(self, paid: Paid, over: int):
+        if paid.payment.kind is PaymentKind.CALL:
+            return
+        received = Msat(max(0, paid.payment.amount.value + over))
+        outcome = self.do(self.desk.ledger.credit_topup(paid.payment.payment_hash, received))
+        self._is_booked(paid)
+        self._is_told(paid, over)
+        self._agrees(outcome, paid.booked)
+
+    @rule(target=tokens, paid=payments, how=st.sampled_from(ClaimKind), over=OVER)
+    def a_payment_is_claimed(self, paid: Paid, how: ClaimKind, over: int) -> Owner | MultipleResults[Owner]:
+        new = token(self.desk.new_id("token"))
+        over = max(over, 1 - paid.payment.amount.value)
+        asked = vouched(paid.payment, paid.payment.amount.value + over)
+        op_id = self.desk.new_id("claim")
+        outcome = self.do(self.desk.ledger.claim(op_id, asked, new, how))
+        expected = self._claim(paid, how, over)
+        if expected is not Claimed:
+            assert type(outcome) is expected
+            return multiple()
+        purse = paid.booked
+        assert isinstance(outcome, Claimed)
+        self._agrees(outcome, purse)
+        for other in self.all_paid:
+            if other.purse is purse and (other.owns or (other.claimed and other.claimed == purse.token)):
+                other.claimed, other.bare = new, how is ClaimKind.BARE
+        purse.owners, purse.token, purse.token_used = set(), new, False
+        assert self.do(self.desk.ledger.claim(op_id, asked, new, how)) == outcome
+        return new
+
+    def _claim(self, paid: Paid, how: ClaimKind, over: int) -> type:
+        kind, bare = paid.payment.kind, how is ClaimKind.BARE
+        spent = paid.purse is None or not (paid.owns or paid.claimed)
+        if (bare and kind is not PaymentKind.TOPUP) or (kind is PaymentKind.REFILL and spent):
+            return NotClaimable
+        self._is_booked(paid)
+        self._is_told(paid, over)
+        if not bare:
+            self._is_presented(paid)
+        purse = paid.booked
+        repeatable = paid.claimed is not None and paid.claimed == purse.token and not purse.token_used
+        if (bare and (paid.claimed or paid.macaroon_used)) or (paid.claimed and not repeatable):
+            return AlreadyClaimed
+        if not paid.claimed and not paid.owns:
+            return Gone
+        if purse.denied:
+            return Frozen
+        return InDoubt if purse.doubted else Claimed
+
+    @rule(target=tokens, old=tokens)
+    def a_token_is_rotated(self, old: Owner) -> Owner | MultipleResults[Owner]:
+        new, op_id, purse = token(self.desk.new_id("token")), self.desk.new_id("rotate"), self._purse_of(old)
+        outcome = self.do(self.desk.ledger.rotate(op_id, old, new))
+        if purse is None:
+            assert outcome == Gone()
+            return multiple()
+        purse.token_used = True
+        if purse.denied:
+            assert outcome == Frozen(purse.id)
+            return multiple()
+        purse.token = new
+        assert outcome == Rotated(purse.id, Msat(purse.balance), Msat(purse.held))
+        assert self.do(self.desk.ledger.rotate(op_id, old, new)) == outcome
+        return new
+
+    @rule(old=tokens)
+    def a_token_is_revoked(self, old: Owner):
+        op_id, purse = self.desk.new_id("revoke"), self._purse_of(old)
+        outcome = self.do(self.desk.ledger.revoke(op_id, old))
+        if purse is None:
+            assert outcome == Gone()
+            return
+        purse.token_used = True
+        if purse.balance or purse.held:
+            assert outcome == Owed(Msat(purse.balance), Msat(purse.held))
+            return
+        purse.token = None
+        assert outcome == Revoked()
+        assert self.do(self.desk.ledger.revoke(op_id, old)) == Revoked()
+
+    @rule(by=tokens, amount=AMOUNTS, sign=st.sampled_from([-1, 1, None]))
+    def the_operator_adjusts(self, by: Owner, amount: int, sign: int | None):
+        """Without a sign: takes exactly what is free, so that tokens run empty and can be revoked."""
+        purse = self._purse_of(by)
+        if purse is None:
+            return
+        free = purse.balance - purse.held
+        change = -free if sign is None else sign * amount
+        if change == 0:
+            return
+        op_id = self.desk.new_id("adjust")
+        outcome = self.do(self.desk.ledger.adjust(op_id, purse.id, Msat(change), "because"))
+        if free + change < 0:
+            assert outcome == TooMuch(Msat(purse.balance), Msat(purse.held))
+            return
+        purse.balance += change
+        self.adjusted_msat += change
+        assert outcome == Adjusted(Msat(purse.balance))
+        assert self.do(self.desk.ledger.adjust(op_id, purse.id, Msat(change), "because")) == outcome
 
     @rule(target=calls, by=payments, ceiling=AMOUNTS, pinned=st.none() | AMOUNTS)
-    def a_call_begins(self, by: Credited, ceiling: int, pinned: int | None) -> Call | MultipleResults[Call]:
+    def a_credential_calls(self, by: Paid, ceiling: int, pinned: int | None) -> Call | MultipleResults[Call]:
         request = self.desk.request(ceiling, pinned=None if pinned is None else quote(pinned))
-        outcome = self.do(self.desk.ledger.redeem_and_hold(by.paid, request, NO_LIMITS))
-        if by.purse.denied:
+        outcome = self.do(self.desk.ledger.redeem_and_hold(by.payment, request, NO_LIMITS))
+        self._is_presented(by)
+        return self._call(by.booked if by.owns else None, request, outcome, {ceiling, pinned})
+
+    @rule(target=calls, by=tokens, ceiling=AMOUNTS)
+    def a_token_calls(self, by: Owner, ceiling: int) -> Call | MultipleResults[Call]:
+        request, purse = self.desk.request(ceiling), self._purse_of(by)
+        outcome = self.do(self.desk.ledger.hold(by, request))
+        if purse is not None:
+            purse.token_used = True
+        return self._call(purse, request, outcome, {ceiling})
+
+    def _call(
+        self, purse: Purse | None, request: HoldRequest, outcome: HoldOutcome | RedeemOutcome, ceilings: set[int | None]
+    ) -> Call | MultipleResults[Call]:
+        if purse is None:
+            assert outcome == Gone()
+            return multiple()
+        if purse.denied:
             assert isinstance(outcome, Frozen)
             return multiple()
         assert isinstance(outcome, Held | Short)
         wanted = outcome.quote.ceiling.value
-        assert wanted in {ceiling, pinned}
-        fits = by.purse.balance - by.purse.held >= wanted
+        assert wanted in ceilings
+        fits = purse.balance - purse.held >= wanted
         assert isinstance(outcome, Held) == fits
-        by.purse.held += wanted if fits else 0
-        assert (outcome.balance.value, outcome.held.value) == (by.purse.balance, by.purse.held)
+        purse.held += wanted if fits else 0
+        purse.id = purse.id or outcome.account
+        assert (outcome.account, outcome.balance.value, outcome.held.value) == (purse.id, purse.balance, purse.held)
         if not isinstance(outcome, Held):
             return multiple()
-        call = Call(by, request, outcome, self.desk.lease)
+        call = Call(purse, request, outcome)
         self.open_calls.append(call)
         return call
 
     @rule(call=calls)
     def a_hold_is_repeated(self, call: Call):
         request = replace(call.request, lease=self.desk.lease)
-        assert self.do(self.desk.ledger.hold(owner(call.credited.paid), request)) == call.held
+        assert self.do(self.desk.ledger.hold(token("nobody"), request)) == call.held
 
     @rule(call=calls, share=st.integers(min_value=0, max_value=4))
     def a_call_ends(self, call: Call, share: int):
@@ -187,21 +415,32 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.do(self.desk.ledger.renew(self.desk.lease))
         assert self.do(self.desk.ledger.expire(60)) == 0
 
-    @rule(credited=payments)
-    def the_node_says_no(self, credited: Credited):
-        self.do(self.desk.ledger.deny(credited.paid.payment_hash, "no"))
-        if not credited.told:
-            credited.purse.denied.add(credited.name)
+    @rule(paid=payments)
+    def the_node_says_no(self, paid: Paid):
+        if paid.purse is None:
+            return
+        self.do(self.desk.ledger.deny(paid.payment.payment_hash, "no"))
+        if not paid.told:
+            paid.booked.denied.add(paid.name)
 
-    @rule(credited=payments, over=st.integers(min_value=-50, max_value=50))
-    def the_node_says_yes(self, credited: Credited, over: int):
-        received = max(0, credited.paid.amount.value + over)
-        self.do(self.desk.ledger.confirm(credited.paid.payment_hash, Msat(received)))
-        if not credited.told:
-            credited.told = True
-            credited.purse.balance += max(0, over)
-            self.credited_msat += max(0, over)
-            credited.purse.denied.discard(credited.name)
+    @rule(paid=payments, over=OVER)
+    def the_node_says_yes(self, paid: Paid, over: int):
+        if paid.purse is None:
+            return
+        received = max(0, paid.payment.amount.value + over)
+        self.do(self.desk.ledger.confirm(paid.payment.payment_hash, Msat(received)))
+        self._is_told(paid, over)
+
+    @rule(paid=payments)
+    def a_credential_owns_what_the_model_says(self, paid: Paid):
+        owns = paid.purse is not None and paid.owns
+        expected = (paid.booked.balance, paid.booked.held) if owns else None
+        assert self.do(self.desk.of(owner(paid.payment))) == expected
+
+    @rule(by=tokens)
+    def a_token_owns_what_the_model_says(self, by: Owner):
+        purse = self._purse_of(by)
+        assert self.do(self.desk.of(by)) == (None if purse is None else (purse.balance, purse.held))
 
     @invariant()
     def nothing_is_lost_or_made(self):
@@ -209,12 +448,14 @@ class LedgerMachine(RuleBasedStateMachine):
         assert totals.balance.value == sum(purse.balance for purse in self.purses)
         assert totals.held.value == sum(purse.held for purse in self.purses)
         assert (totals.credited.value, totals.charged.value) == (self.credited_msat, self.charged_msat)
+        assert (totals.adjusted.value, totals.ownerless) == (self.adjusted_msat, Msat(0))
         assert totals.live_holds == len(self.open_calls)
+        assert all(purse.owned for purse in self.purses if purse.balance)
         assert self.do(self.desk.ledger.audit()) == []
 
 
 @pytest.mark.parametrize("adapter_name", STORES)
-def test_the_ledger_agrees_with_two_numbers_per_account(adapter_name: str):
+def test_the_ledger_agrees_with_two_numbers_and_the_owners_of_each_account(adapter_name: str):
     """Whatever is done in whatever order: balances and holds are what the model says, and the audit is clean."""
 
     class Machine(LedgerMachine):

@@ -288,6 +288,16 @@ async def test_entries_are_append_only(store: SqliteStore, desk: Desk, statement
         SELECT id, 0, 'adjust', 1, balance_msat + 1, 'x', 'y' FROM accounts""",
         """INSERT INTO entries (account, at_us, kind, amount_msat, balance_msat, hold)
         SELECT account, 0, 'charge', 1, 1000, id FROM holds""",
+        """INSERT INTO owners (kind, digest, account, created_at_us)
+        SELECT 'token', zeroblob(32), account, 0 FROM owners""",
+        """INSERT INTO owners (kind, digest, account, payment_hash, created_at_us)
+        SELECT 'payment', zeroblob(32), account, zeroblob(32), 0 FROM owners""",
+        "UPDATE owners SET payment_hash = NULL",
+        "UPDATE credits SET claimed_by = zeroblob(32)",
+        """UPDATE credits SET claimed_by = zeroblob(32), claimed_at_us = 1, claimed_bare = 1,
+        macaroon_used_at_us = 1""",
+        """INSERT INTO handovers SELECT 'x', 'revoke', id, NULL, 0, balance_msat, held_msat FROM accounts""",
+        """INSERT INTO topups SELECT zeroblob(32), 'refill', 1, NULL, 'key', 0, 0, NULL""",
     ],
 )
 async def test_sql_itself_refuses_what_must_never_happen(store: SqliteStore, desk: Desk, statement: str):
@@ -336,6 +346,15 @@ UNGUARDED = (
         ("UPDATE credits SET amount_msat = amount_msat + 1", "was credited with"),
         ("UPDATE accounts SET frozen = 1", "denied payments"),
         ("DELETE FROM leases", "not there"),
+        ("DELETE FROM owners WHERE kind = 'token'", "that nobody owns"),
+        ("DELETE FROM owners WHERE kind = 'payment'", "is an orphan"),
+        ("UPDATE owners SET account = (SELECT account FROM owners WHERE kind = 'token')", "has a token and 2 other"),
+        ("UPDATE owners SET account = 'x' WHERE kind = 'payment'", "its credential owns account x"),
+        (
+            "UPDATE credits SET claimed_by = zeroblob(32), claimed_at_us = 1, claimed_bare = 0",
+            "is claimed, but its credential still owns",
+        ),
+        ("UPDATE topups SET closed_at_us = NULL", "its invoice is still open"),
     ],
 )
 async def test_the_audit_finds_one_msat(store: SqliteStore, desk: Desk, statement: str, sentence: str):
@@ -346,6 +365,7 @@ async def test_the_audit_finds_one_msat(store: SqliteStore, desk: Desk, statemen
     await desk.ledger.confirm(overpaid.payment_hash, Msat(1_009))
     await desk.settle(await desk.held(paid, 600), 5)
     await desk.held(paid, 100)
+    await desk.token(500)
     assert await desk.ledger.audit() == []
 
     store.tamper(*UNGUARDED, statement)

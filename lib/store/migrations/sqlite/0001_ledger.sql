@@ -24,19 +24,6 @@ CREATE TABLE accounts (
     CHECK (held_msat <= balance_msat)
 ) STRICT, WITHOUT ROWID;
 
--- Which secrets may spend an account. Digests only, separated by kind. Claim, rotate and revoke replace rows.
-CREATE TABLE owners (
-    kind TEXT NOT NULL CHECK (kind IN ('token', 'payment')),
-    digest BLOB NOT NULL CHECK (length(digest) = 32),
-    account TEXT NOT NULL REFERENCES accounts,
-    created_at_us INTEGER NOT NULL,
-    -- A claim may be repeated for another token until its token's first use.
-    first_used_at_us INTEGER,
-    PRIMARY KEY (kind, digest)
-) STRICT, WITHOUT ROWID;
-
-CREATE INDEX owners_by_account ON owners (account);
-
 -- One row per Lightning payment, once per payment hash, for ever: the primary key is the promise.
 CREATE TABLE credits (
     payment_hash BLOB PRIMARY KEY CHECK (length(payment_hash) = 32),
@@ -61,18 +48,59 @@ CREATE TABLE credits (
     -- Credited and claimed are separate facts: the first claim after an automatic credit succeeds.
     claimed_by BLOB CHECK (length(claimed_by) = 32),
     claimed_at_us INTEGER,
-    -- Claimed by bare preimage: the macaroon's holder outranks that claim.
+    -- Claimed by bare preimage: the macaroon outranks that claim at its first use, which takes the mark away.
     claimed_bare INTEGER CHECK (claimed_bare IN (0, 1)),
     CHECK (received_msat IS NULL OR confirmed_at_us IS NOT NULL),
     CHECK (denied_at_us IS NULL OR confirmed_at_us IS NULL),
     CHECK ((denied_at_us IS NULL) = (denied_reason IS NULL)),
-    CHECK ((claimed_by IS NULL) = (claimed_at_us IS NULL))
+    CHECK ((claimed_by IS NULL) = (claimed_at_us IS NULL)),
+    CHECK ((claimed_by IS NULL) = (claimed_bare IS NULL)),
+    CHECK (claimed_bare IS NOT 1 OR macaroon_used_at_us IS NULL)
 ) STRICT;
+
+CREATE INDEX credits_by_account ON credits (account);
 
 -- Few rows are ever in these two: payments are confirmed seconds after their credit.
 CREATE INDEX credits_in_doubt ON credits (credited_at_us, amount_msat) WHERE confirmed_at_us IS NULL;
 CREATE INDEX credits_in_doubt_by_account ON credits (account, denied_at_us) WHERE confirmed_at_us IS NULL;
 CREATE INDEX credits_confirmed ON credits (confirmed_at_us) WHERE confirmed_at_us IS NOT NULL;
+
+-- Which secrets may spend an account. Digests only, separated by kind. Claim, rotate and revoke replace rows.
+CREATE TABLE owners (
+    kind TEXT NOT NULL CHECK (kind IN ('token', 'payment')),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    account TEXT NOT NULL REFERENCES accounts,
+    -- The payment whose credential this is.
+    payment_hash BLOB REFERENCES credits,
+    created_at_us INTEGER NOT NULL,
+    -- A claim may be repeated for another token until its token's first use.
+    first_used_at_us INTEGER,
+    PRIMARY KEY (kind, digest),
+    CHECK ((kind = 'payment') = (payment_hash IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX owners_by_account ON owners (account);
+
+CREATE TRIGGER owners_token_alone BEFORE INSERT ON owners
+WHEN EXISTS (SELECT 1 FROM owners WHERE account = NEW.account AND 'token' IN (kind, NEW.kind))
+BEGIN
+    SELECT RAISE(ABORT, 'a token is the only owner of its account');
+END;
+
+-- Every change of hands: what its op_id returns again, and the record of who took which account.
+CREATE TABLE handovers (
+    op_id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('claim', 'rotate', 'revoke')),
+    account TEXT NOT NULL REFERENCES accounts,
+    -- The payment that a claim was made with.
+    payment_hash BLOB REFERENCES credits,
+    at_us INTEGER NOT NULL,
+    -- The account at that moment.
+    balance_msat INTEGER NOT NULL,
+    held_msat INTEGER NOT NULL,
+    CHECK ((kind = 'claim') = (payment_hash IS NOT NULL)),
+    CHECK (kind <> 'revoke' OR (balance_msat = 0 AND held_msat = 0))
+) STRICT, WITHOUT ROWID;
 
 -- Top-up and refill invoices, so that a payment is credited even if its payer never comes back. Calls write none.
 CREATE TABLE topups (
@@ -81,18 +109,20 @@ CREATE TABLE topups (
     amount_msat INTEGER NOT NULL CHECK (amount_msat > 0),
     account TEXT REFERENCES accounts,
     key_id TEXT NOT NULL,
-    btc_price_usd_micros INTEGER NOT NULL CHECK (btc_price_usd_micros > 0),
     opened_at_us INTEGER NOT NULL,
     expires_at_us INTEGER NOT NULL,
-    quote_until_us INTEGER NOT NULL,
-    -- When the node was last asked, so that questions thin out with age.
-    asked_at_us INTEGER,
-    -- Nothing more to ask: credited, or expired unpaid.
+    -- Credited: nothing more to ask the node.
     closed_at_us INTEGER,
     CHECK ((kind = 'refill') = (account IS NOT NULL))
 ) STRICT;
 
-CREATE INDEX topups_open ON topups (opened_at_us) WHERE closed_at_us IS NULL;
+CREATE INDEX topups_open ON topups (expires_at_us) WHERE closed_at_us IS NULL;
+
+-- Whatever the door.
+CREATE TRIGGER topups_close AFTER INSERT ON credits
+BEGIN
+    UPDATE topups SET closed_at_us = NEW.credited_at_us WHERE payment_hash = NEW.payment_hash AND closed_at_us IS NULL;
+END;
 
 -- A process renews its lease as long as it lives; what it held goes back to the accounts when it stops doing so.
 CREATE TABLE leases (

@@ -1,0 +1,177 @@
+"""Asks for payment and believes proof of it: invoices with their macaroons on one side, credentials on the other."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from lib.core import l402
+from lib.core.credential import L402Credential
+from lib.core.errors import ApiError, Code, retry_after
+from lib.core.l402 import Facts, Proven, RootKey
+from lib.core.money import Sat
+from lib.core.schema import Limits
+from lib.lightning.node import IncomingPayment, LightningNode, NodeUnavailable, PaymentState
+from lib.store.ledger import LeaseExpired, LedgerUnavailable, Payment
+from lib.throttle import Throttle
+
+log = logging.getLogger(__name__)
+Outcome = TypeVar("Outcome")
+
+DESCRIPTION_MAX_CHARS = 128
+BUYER_DIGITS = 32
+NODE_RETRY_SECONDS = 30
+PENDING_RETRY_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Randomness:
+    """Where nonces and ids come from, as an argument."""
+
+    bytes: Callable[[int], bytes]
+
+    def op_id(self) -> str:
+        """A new operation id."""
+        return uuid.UUID(bytes=self.bytes(16), version=4).hex
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What signs macaroons: root keys, newest first, and the ledger they are for."""
+
+    roots: tuple[RootKey, ...]
+    ledger_id: bytes
+
+    def buyer(self, account: str) -> str:
+        """What stands for an account at upstream: stable, and meaningless without our key."""
+        return self.roots[-1].derive(b"buyer/" + account.encode()).hex()[:BUYER_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """An invoice and the macaroon that its payment makes worth something."""
+
+    amount: Sat
+    bolt11: str
+    payment_hash: bytes
+    macaroon: str
+    expires_in_seconds: int
+
+    def as_error(self, kind: l402.PaymentKind, message: str, **members: object) -> ApiError:
+        """The 402, byte for byte as clients parse it. `members` join the body."""
+        return ApiError(
+            Code.PAYMENT_REQUIRED,
+            message,
+            headers={
+                "WWW-Authenticate": l402.challenge_header(self.macaroon, self.bolt11),
+                "Cache-Control": "no-store",
+                "X-Lightning-Invoice": self.bolt11,
+                "X-Payment-Hash": self.payment_hash.hex(),
+                "X-Price-Sats": str(self.amount.value),
+                "X-Topup-URL": "/topup",
+            },
+            body={
+                "status": "payment_required",
+                "kind": kind.value,
+                "invoice": self.bolt11,
+                "payment_hash": self.payment_hash.hex(),
+                "amount_sats": self.amount.value,
+                "expires_in": self.expires_in_seconds,
+                "macaroon": self.macaroon,
+                **members,
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """Makes challenges and proves credentials. Writes nothing down."""
+
+    title: str
+    limits: Limits
+    keys: Keys
+    node: LightningNode
+    throttle: Throttle
+    clock: Callable[[], float]
+    """Unix seconds."""
+    randomness: Randomness
+
+    async def challenge(
+        self, what: str, facts: Facts, *, counted: str | None = None, limits: l402.Limits = l402.UNLIMITED
+    ) -> Challenge:
+        """Make an invoice over `facts.amount` for `what`, and its macaroon. `counted` is whose invoices are counted.
+
+        Raises ApiError rate_limited or phoenix_unavailable.
+        """
+        asked = facts.amount.sat_rounded_up()
+        self._count_invoice(counted)
+        expiry = self.limits.invoice_expiry_seconds
+        try:
+            invoice = await self.node.create_invoice(asked, f"{self.title}: {what}"[:DESCRIPTION_MAX_CHARS], expiry)
+        except NodeUnavailable as error:
+            log.warning("no invoice could be made: %s", error)
+            raise retry_after(Code.PHOENIX_UNAVAILABLE, NODE_RETRY_SECONDS) from error
+        nonce = self.randomness.bytes(l402.NONCE_BYTES)
+        macaroon = l402.mint(self.keys.roots[0], self.keys.ledger_id, invoice.payment_hash, facts, nonce, limits)
+        return Challenge(asked, invoice.bolt11, invoice.payment_hash, macaroon, expiry)
+
+    def quote_until(self) -> int:
+        """Until when a quote made now is firm, in Unix seconds."""
+        return int(self.clock()) + self.limits.invoice_expiry_seconds + self.limits.quote_grace_seconds
+
+    def prove(self, credential: L402Credential) -> Proven:
+        """Prove a credential by hashing. Raises ApiError invalid_l402 if it does not hold, NotOurs if it is old."""
+        try:
+            return l402.verify(credential.macaroons, credential.preimage, self.keys.roots, self.keys.ledger_id)
+        except l402.InvalidL402 as error:
+            raise ApiError(Code.INVALID_L402, f"This L402 credential is not valid: {error}.") from error
+
+    async def incoming(self, payment_hash: bytes) -> IncomingPayment:
+        """What the node says of a payment. Raises ApiError phoenix_unavailable; a credential stays good."""
+        try:
+            return await self.node.incoming(payment_hash)
+        except NodeUnavailable as error:
+            raise retry_after(Code.PHOENIX_UNAVAILABLE, NODE_RETRY_SECONDS) from error
+
+    async def paid(self, payment_hash: bytes) -> IncomingPayment:
+        """The node's confirmation. Raises ApiError payment_pending while it says that nobody paid."""
+        known = await self.incoming(payment_hash)
+        if known.state is not PaymentState.PAID:
+            raise retry_after(Code.PAYMENT_PENDING, PENDING_RETRY_SECONDS)
+        return known
+
+    def _count_invoice(self, counted: str | None) -> None:
+        """The node keeps every invoice for ever: bound how many are made, also for those who pay."""
+        wait = 0
+        if counted is not None:  # first, so that what is refused here takes nothing from everybody's budget
+            limit = self.limits.differences_per_account_per_minute
+            wait = self.throttle.wait_seconds("differences", counted, limit)
+        wait = wait or self.throttle.wait_seconds("invoices", "all", self.limits.invoices_per_minute)
+        if wait:
+            raise retry_after(Code.RATE_LIMITED, wait, "Too many invoices are being made.")
+
+
+def payment_of(proven: Proven, *, confirmed: bool = False) -> Payment:
+    """A proven credential as the ledger knows it."""
+    facts = proven.facts
+    return Payment(
+        payment_hash=proven.payment_hash,
+        kind=facts.kind,
+        amount=facts.amount,
+        key_id=proven.key_id.hex(),
+        carry=facts.carry,
+        account=facts.account,
+        confirmed=confirmed or proven.by_node,
+    )
+
+
+async def on_ledger(operation: Awaitable[Outcome]) -> Outcome:
+    """Tell the buyer of a ledger that cannot be reached. Nothing was charged, and a credential stays good."""
+    try:
+        return await operation
+    except (LedgerUnavailable, LeaseExpired) as error:
+        log.error("the ledger refused an operation: %s", error)  # noqa: TRY400 - expected, no traceback
+        raise retry_after(Code.LEDGER_UNAVAILABLE, NODE_RETRY_SECONDS) from error

@@ -1,0 +1,259 @@
+"""Prepaid: top-up and refill invoices, claims, and what an owner may do with its account."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from lib.btc_price import BtcPriceSource
+from lib.challenge import NODE_RETRY_SECONDS, PENDING_RETRY_SECONDS, Till, on_ledger, payment_of
+from lib.core import schema
+from lib.core.credential import unknown_token
+from lib.core.errors import ApiError, Code, retry_after
+from lib.core.l402 import Facts, PaymentKind, Proven
+from lib.core.money import Msat, Sat, UsdMicros
+from lib.doubt import judge
+from lib.lightning.node import IncomingPayment, PaymentState
+from lib.store.ledger import (
+    AlreadyClaimed,
+    Claimed,
+    ClaimKind,
+    Frozen,
+    Gone,
+    InDoubt,
+    Ledger,
+    NotClaimable,
+    Owed,
+    Owner,
+    Payment,
+    Revoked,
+    Rotated,
+    Topup,
+    TopupStatus,
+)
+
+log = logging.getLogger(__name__)
+
+TOKEN_PREFIX = "alb_"  # noqa: S105 - what every token begins with
+TOKEN_BYTES = 32
+CLAIM_URL = "/topup/claim"
+DOUBT_ROUNDS = 3
+"""How often a claim settles its account's doubts before it gives up: new ones may arrive meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A new bearer token and what it can spend. Shown once; only its digest is kept."""
+
+    kind: PaymentKind
+    secret: str
+    balance: Msat
+
+    def as_body(self) -> dict[str, Any]:
+        """The 200 of a claim."""
+        return {"kind": self.kind.value, "token": self.secret, **balance_members(self.balance)}
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return "Token(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Refilled:
+    """A refill that has arrived. `balance` only for who also shows the account's token."""
+
+    credited: Msat
+    balance: Msat | None
+
+    def as_body(self) -> dict[str, Any]:
+        """The 200 of a refill."""
+        credited = {"credited_sats": self.credited.sat_rounded_down().value, "credited_msat": self.credited.value}
+        return {"kind": "refill", **credited, **(balance_members(self.balance) if self.balance is not None else {})}
+
+
+def balance_members(balance: Msat) -> dict[str, int]:
+    """Sats rounded down, msat exact."""
+    return {"balance_sats": balance.sat_rounded_down().value, "balance_msat": balance.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Topups:
+    """Sells balances; holds no state."""
+
+    rules: schema.Topup
+    till: Till
+    ledger: Ledger
+    price: BtcPriceSource
+
+    async def offer(self, amount: Sat, token: str | None) -> ApiError:
+        """The 402 of a top-up, or of a refill of the token's account. Written down before anybody is asked to pay."""
+        account = await self._account(token) if token is not None else None
+        kind = PaymentKind.TOPUP if account is None else PaymentKind.REFILL
+        facts = Facts(kind=kind, amount=amount.msat(), account=account)
+        challenge = await self.till.challenge(f"{kind.value} of {amount.value} sat", facts, counted=account)
+        row = Topup(challenge.payment_hash, kind, amount.msat(), self.till.keys.roots[0].id.hex(), account)
+        await on_ledger(self.ledger.open_topup(row, challenge.expires_in_seconds))
+        then = (
+            "your token's balance grows by itself"
+            if account
+            else f"then POST {CLAIM_URL} with the macaroon and preimage"
+        )
+        message = f"Pay {amount.value} sat with Lightning; {then}."
+        return challenge.as_error(kind, message, claim_url=CLAIM_URL)
+
+    def amount(self, body: dict[str, Any]) -> Sat:
+        """`amount_sats` or `amount_usd` of a request, within the operator's limits. Raises ApiError."""
+        given = [name for name in ("amount_sats", "amount_usd") if body.get(name) is not None]
+        if len(given) != 1:
+            raise ApiError(Code.MISSING_REQUIRED_FIELD, "Send `amount_sats` or `amount_usd`.", param="amount_sats")
+        name = given[0]
+        amount = self._sats(body[name]) if name == "amount_sats" else self._sats_of_usd(body[name])
+        if not self.rules.min_sats <= amount.value <= self.rules.max_sats:
+            bounds = f"between {self.rules.min_sats} and {self.rules.max_sats} sat"
+            raise ApiError(Code.INVALID_FIELD_VALUE, f"A top-up must be {bounds}.", param=name)
+        return amount
+
+    async def claim_bare(self, preimage: bytes, bearer: str | None) -> Token | Refilled:
+        """A token for a top-up's preimage alone, which every hop of its payment knows too: small top-ups only."""
+        payment_hash = hashlib.sha256(preimage).digest()
+        found = await on_ledger(self.ledger.find_topup(payment_hash))
+        if found is None:
+            raise ApiError(
+                Code.INVALID_PAYMENT, "No top-up was made with this payment. Was it a call's? Send the macaroon."
+            )
+        if found.topup.kind is PaymentKind.REFILL:
+            return await self._refilled(found, bearer)
+        if found.topup.amount > Sat(self.rules.bare_claim_max_sats).msat():
+            raise ApiError(Code.INVALID_PAYMENT, "A top-up of this size is claimed with its macaroon and the preimage.")
+        known = await self._paid(payment_hash)
+        await on_ledger(self.ledger.credit_topup(payment_hash, known.received))
+        row = found.topup
+        payment = Payment(payment_hash, row.kind, row.amount, row.key_id, confirmed=True)
+        return await self._claim(payment, ClaimKind.BARE)
+
+    async def claim(self, proven: Proven, bearer: str | None) -> Token | Refilled:
+        """A token for a top-up, or for what a call left, by macaroon and proof. The node is asked before."""
+        if not proven.limits.unlimited:
+            raise ApiError(Code.INVALID_L402, "A limited credential cannot be exchanged for a token.")
+        found = await on_ledger(self.ledger.find_topup(proven.payment_hash))
+        if proven.facts.kind is PaymentKind.REFILL:
+            if found is None:
+                raise ApiError(Code.INVALID_PAYMENT)
+            return await self._refilled(found, bearer)
+        known = await self._paid(proven.payment_hash)
+        if found is not None:
+            await on_ledger(self.ledger.credit_topup(proven.payment_hash, known.received))
+        token = await self._claim(payment_of(proven, confirmed=True), ClaimKind.MACAROON)
+        if found is None:
+            await on_ledger(self.ledger.confirm(proven.payment_hash, known.received))
+        return token
+
+    async def rotate(self, token: str) -> Token:
+        """A new token for the account; every other owner of it is gone."""
+        secret = self._new_token()
+        outcome = await on_ledger(
+            self.ledger.rotate(self.till.randomness.op_id(), Owner.of_token(token), Owner.of_token(secret))
+        )
+        match outcome:
+            case Rotated():
+                return Token(PaymentKind.TOPUP, secret, outcome.balance)
+            case Frozen():
+                raise ApiError(Code.ACCOUNT_FROZEN)
+            case Gone():
+                raise unknown_token(token)
+
+    async def revoke(self, token: str) -> None:
+        """Give the token up for ever. Raises ApiError while anything is owed: rotate instead."""
+        outcome = await on_ledger(self.ledger.revoke(self.till.randomness.op_id(), Owner.of_token(token)))
+        match outcome:
+            case Revoked():
+                return
+            case Owed():
+                raise ApiError(
+                    Code.BALANCE_NOT_EMPTY,
+                    f"{outcome.balance.value} msat are still yours. Spend them, or rotate the token.",
+                    extra=balance_members(outcome.balance),
+                )
+            case Gone():
+                raise unknown_token(token)
+
+    async def _account(self, token: str) -> str:
+        found = await on_ledger(self.ledger.balance(Owner.of_token(token)))
+        if found is None:
+            raise unknown_token(token)
+        return found.account
+
+    async def _paid(self, payment_hash: bytes) -> IncomingPayment:
+        """The node's word that it was paid. Raises ApiError: pending, 503, or that it never will be."""
+        known = await self.till.incoming(payment_hash)
+        match known.state:
+            case PaymentState.PAID:
+                return known
+            case PaymentState.OPEN:
+                raise retry_after(Code.PAYMENT_PENDING, PENDING_RETRY_SECONDS)
+            case PaymentState.EXPIRED:
+                raise ApiError(Code.INVALID_PAYMENT, "The invoice expired unpaid. Top up again.")
+            case PaymentState.UNKNOWN:
+                raise retry_after(Code.PHOENIX_UNAVAILABLE, NODE_RETRY_SECONDS, "The node does not know this invoice.")
+
+    async def _refilled(self, found: TopupStatus, bearer: str | None) -> Refilled:
+        known = await self._paid(found.topup.payment_hash)
+        booked = await on_ledger(self.ledger.credit_topup(found.topup.payment_hash, known.received))
+        shown = await on_ledger(self.ledger.balance(Owner.of_token(bearer))) if bearer is not None else None
+        own = shown is not None and shown.account == booked.account
+        return Refilled(max(found.topup.amount, known.received), booked.balance if own else None)
+
+    async def _claim(self, payment: Payment, how: ClaimKind) -> Token:
+        """Hand out a token once nothing of the account is in doubt any more."""
+        secret = self._new_token()
+        op_id = self.till.randomness.op_id()
+        for _ in range(DOUBT_ROUNDS):
+            outcome = await on_ledger(self.ledger.claim(op_id, payment, Owner.of_token(secret), how))
+            match outcome:
+                case Claimed():
+                    return Token(payment.kind, secret, outcome.balance)
+                case AlreadyClaimed() | Gone():
+                    raise ApiError(Code.PAYMENT_ALREADY_USED)
+                case NotClaimable():
+                    raise ApiError(Code.INVALID_PAYMENT, "This payment cannot be claimed without its macaroon.")
+                case Frozen():
+                    raise ApiError(Code.ACCOUNT_FROZEN)
+                case InDoubt(payment_hashes):
+                    for payment_hash in payment_hashes:
+                        await judge(self.ledger, payment_hash, await self.till.incoming(payment_hash))
+        raise retry_after(
+            Code.PAYMENT_IN_PROGRESS, PENDING_RETRY_SECONDS, "Payments of this account are being confirmed."
+        )
+
+    def _new_token(self) -> str:
+        """256 random bits in 43 characters."""
+        random = self.till.randomness.bytes(TOKEN_BYTES)
+        return TOKEN_PREFIX + base64.urlsafe_b64encode(random).decode().rstrip("=")
+
+    def _sats(self, value: object) -> Sat:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ApiError(Code.INVALID_FIELD_TYPE, "`amount_sats` must be of type integer.", param="amount_sats")
+        return Sat(value)
+
+    def _sats_of_usd(self, value: object) -> Sat:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ApiError(Code.INVALID_FIELD_TYPE, "`amount_usd` must be a number or its text.", param="amount_usd")
+        usd = _decimal(str(value))
+        priced = self.price.current()
+        if priced is None:
+            raise retry_after(Code.RATE_UNAVAILABLE, NODE_RETRY_SECONDS)
+        return priced.price.msat_rounded_up(UsdMicros.from_usd_rounded_up(usd).picos()).sat_rounded_up()
+
+
+def _decimal(text: str) -> Decimal:
+    """A plain positive number of dollars. Raises ApiError."""
+    whole, _, part = text.partition(".")
+    if not (
+        whole.isascii() and whole.isdigit() and len(text) <= len("1000000.000000") and (not part or part.isdigit())
+    ):
+        raise ApiError(Code.INVALID_FIELD_VALUE, "`amount_usd` must be a plain number, as 2.50.", param="amount_usd")
+    return Decimal(text)
