@@ -77,8 +77,8 @@ class Purchase:
     lease: Lease
     missing: Callable[[str], str | None]
     """What the operator has yet to configure before an API can be sold, in words that are safe to show."""
-    settling: set[asyncio.Task[None]]
-    """Settlements on their way: they outlive a cancelled request and are awaited at an orderly stop."""
+    unsettled: set[asyncio.Future[None]]
+    """Running calls, and settlements on their way that outlive their request: awaited at an orderly stop."""
 
     async def challenge(
         self, order: Order, credit: Credit | None = None, *, counted: str | None = None, proof: str = ""
@@ -192,8 +192,8 @@ class Purchase:
         The task outlives the request's cancellation: await it shielded.
         """
         task = asyncio.create_task(self._settle_until_written(settlement))
-        self.settling.add(task)
-        task.add_done_callback(self.settling.discard)
+        self.unsettled.add(task)
+        task.add_done_callback(self.unsettled.discard)
         return task
 
     async def _settle_until_written(self, settlement: Settlement) -> None:
@@ -251,6 +251,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         self._held: Held | None = None
         self._relay: Relay | None = None
         self._settling: asyncio.Task[None] | None = None
+        self._running: asyncio.Future[None] | None = None
 
     @property
     def buyer(self) -> str:
@@ -267,6 +268,8 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         else:
             held = await self._hold_by_payment(self._paid, quote)
         self._held = held
+        self._running = asyncio.get_running_loop().create_future()
+        purchase.unsettled.add(self._running)
         if purchase.stop_loss.refuses_account(held.account):
             self.finish(Ending.REFUSED, Reading())
             await self._settled()
@@ -310,6 +313,9 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         """Begin to write how the call ended. Only the first call counts."""
         if self._settling is None:
             self._settling = self._purchase.settle(self._settlement(ending, reading))
+            if self._running is not None:  # the settlement stands in for it from here on
+                self._running.set_result(None)
+                self._purchase.unsettled.discard(self._running)
 
     async def _settled(self) -> None:
         if self._settling is not None:

@@ -75,7 +75,7 @@ class Relay:
 
     async def _whole(self, reply: Reply, headers: HeaderList, send: Send) -> None:
         body = await self._read_whole(reply)
-        self.reading = read_json(body)
+        self.reading = read_json(body, writes=self._order.writes)
         if self.reading.failed:
             raise UpstreamFailure(Ending.UNANSWERED, ApiError(Code.UPSTREAM_ERROR))
         bill = self._counter.bill(self.reading)

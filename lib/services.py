@@ -103,7 +103,7 @@ async def _assembled(
         stop_loss=stop_loss,
         lease=lease,
         missing=settings.missing,
-        settling=set(),
+        unsettled=set(),
     )
     return Services(
         settings=settings,
@@ -136,8 +136,9 @@ async def renewed(ledger: Ledger, lease: Lease) -> None:
 
 async def _given_back(services: Services) -> None:
     """The orderly end: running settlements first, then the lease."""
-    if services.purchase.settling:
-        await asyncio.wait(services.purchase.settling, timeout=SETTLE_AT_STOP_SECONDS)
+    until = time.monotonic() + SETTLE_AT_STOP_SECONDS
+    while services.purchase.unsettled and time.monotonic() < until:  # a settlement may follow a call that ends now
+        await asyncio.wait(services.purchase.unsettled, timeout=until - time.monotonic())
     if services.lease.id is not None:
         lease, services.lease.id = services.lease.id, None
         await services.ledger.end_lease(lease)

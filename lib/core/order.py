@@ -52,6 +52,11 @@ class Order:
     """Identifies the same call: API, path and parameters, never raw bytes."""
 
     @property
+    def writes(self) -> bool:
+        """The answer is text, whose tokens upstream counts."""
+        return self.endpoint.rules.protocol == "chat_completions"
+
+    @property
     def path(self) -> str:
         """The endpoint's path below its API."""
         return self.endpoint.rules.path
@@ -181,6 +186,8 @@ def _model(endpoint: Endpoint, fields: dict[str, Any], today: date) -> Model:
 
 
 def _output_cap(rules: Request, model: Model, fields: dict[str, Any]) -> tuple[int, bool]:
+    if rules.output_cap is None:
+        return 0, False
     given = {name: _integer(fields, name) for name in rules.output_cap.fields if fields.get(name) is not None}
     if not given:
         return model.default_max_output, True
@@ -223,7 +230,7 @@ def _parameters(
     removed = {*rules.dropped, *rules.identity, "stream", "stream_options"}
     parameters = {name: value for name, value in fields.items() if name not in removed and value is not None}
     parameters.update(rules.forced)
-    if cap_is_ours:
+    if cap_is_ours and rules.output_cap is not None:
         parameters[rules.output_cap.inject] = cap
     if streaming:
         parameters |= {"stream": True, "stream_options": {"include_usage": True}}

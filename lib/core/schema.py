@@ -14,6 +14,7 @@ RESERVED_API_NAMES = frozenset(
 )
 Usd = Annotated[Decimal, Field(ge=0, max_digits=18)]
 Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Strict(BaseModel):
@@ -72,9 +73,9 @@ class Model(Strict):
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
     context: Positive
     """Tokens the model can read and write in all."""
-    max_output: Positive
-    """The largest output cap a buyer may ask for, in tokens."""
-    default_max_output: Positive
+    max_output: Count = 0
+    """The largest output cap a buyer may ask for, in tokens; 0 where nothing is written, as for embeddings."""
+    default_max_output: Count = 0
     """The output cap of a request that names none. Large enough for a reasoning model to answer."""
     shutdown: date | None = None
     """The day upstream turns the model off. From that day on it is not sold."""
@@ -112,8 +113,8 @@ class Request(Strict):
     """Fields overwritten with a keyed hash of the buyer's account, so that upstream can tell buyers apart."""
     dropped: list[str] = []
     """Fields accepted and not sent on."""
-    output_cap: OutputCap
-    """How the length of an answer is bounded."""
+    output_cap: OutputCap | None = None
+    """How the length of an answer is bounded; none where nothing is written."""
     answers: str | None = None
     """The field that asks for several answers (`n`), if the endpoint has one."""
 
@@ -153,7 +154,7 @@ class Typical(Strict):
 
     input_tokens: Positive = 500
     """Tokens read."""
-    output_tokens: Positive = 300
+    output_tokens: Count = 300
     """Tokens written."""
 
 
@@ -170,8 +171,8 @@ class Endpoint(Strict):
     """For people."""
     content_type: Literal["json"] = "json"
     """How the body is sent."""
-    protocol: Literal["chat_completions"]
-    """How requests are bounded and answers metered."""
+    protocol: Literal["chat_completions", "embeddings"]
+    """How answers are metered."""
     streaming: bool = False
     """Whether `stream: true` is sold."""
     max_body_bytes: Positive = 1_048_576
@@ -192,6 +193,11 @@ class Endpoint(Strict):
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError(f"{self.path}: two models have the same id")
+        for model in self.models:
+            if (self.request.output_cap is None) != (model.default_max_output == 0):
+                raise ValueError(
+                    f"{self.path}: {model.id} must have default_max_output exactly if request.output_cap is given"
+                )
         return self
 
 

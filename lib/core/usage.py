@@ -28,15 +28,18 @@ class TokenUsage:
     reasoning: int = 0
 
     @staticmethod
-    def parse(value: object) -> TokenUsage | None:
-        """OpenAI's `usage` object of a chat completion; None if it cannot be believed."""
+    def parse(value: object, *, writes: bool = True) -> TokenUsage | None:
+        """OpenAI's `usage` object; None if it cannot be believed.
+
+        `writes`: the answer is text, so its tokens must be counted; embeddings have none.
+        """
         if not isinstance(value, dict):
             return None
         usage = cast("dict[str, Any]", value)
         details = _object(usage.get("prompt_tokens_details"))
         counts = (
             _count(usage.get("prompt_tokens"), required=True),
-            _count(usage.get("completion_tokens"), required=True),
+            _count(usage.get("completion_tokens"), required=writes),
             _count(details.get("cached_tokens")),
             _count(details.get("cache_write_tokens")),
             _count(_object(usage.get("completion_tokens_details")).get("reasoning_tokens")),
@@ -79,6 +82,8 @@ def _count(value: object, *, required: bool = False) -> int | None:
 class Reading:
     """What has been read of an answer so far."""
 
+    writes: bool = True
+    """The answer is text."""
     usage: TokenUsage | None = None
     visible_bytes: int = 0
     """UTF-8 bytes of generated text: content, reasoning, refusals, tool arguments."""
@@ -97,7 +102,7 @@ class Reading:
         """Read one JSON body or one chunk of a stream. Of several usages the last believable one counts."""
         if payload.get("error") is not None:
             self.failed = True
-        usage = TokenUsage.parse(payload.get("usage"))
+        usage = TokenUsage.parse(payload.get("usage"), writes=self.writes)
         self.usage = usage or self.usage
         choices = payload.get("choices")
         for choice in cast("list[Any]", choices) if isinstance(choices, list) else []:
@@ -128,9 +133,9 @@ def _text_bytes(value: object) -> int:
     return size
 
 
-def read_json(body: bytes) -> Reading:
+def read_json(body: bytes, *, writes: bool = True) -> Reading:
     """Read a whole JSON answer. A body that is no JSON object counts as failed."""
-    reading = Reading()
+    reading = Reading(writes=writes)
     try:
         payload: object = orjson.loads(body)
     except orjson.JSONDecodeError:

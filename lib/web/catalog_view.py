@@ -96,8 +96,8 @@ def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> dict[str
         "id": model.id,
         "prices": _flat_price(model, price) if model.sold is None else _rates(model.sold.rates, price),
         "context": model.context,
-        "max_output": model.max_output,
-        "default_max_output": model.default_max_output,
+        "max_output": model.max_output or None,
+        "default_max_output": model.default_max_output or None,
         "typical_price_msat": usual.value if usual else None,
         "shutdown": _day(model.shutdown),
     }
