@@ -23,6 +23,8 @@ BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_REPLY = 3
 DEFAULT_REASONING_TOKENS = 64
+SAY = re.compile(r"\bsay (\w+)", re.IGNORECASE)
+"""The one wish that the double grants: the word that a prompt asks it to say."""
 EMBEDDING_DIMENSIONS = {"text-embedding-3-large": 3_072}
 DEFAULT_DIMENSIONS = 1_536
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "text-embedding-3-small", "text-embedding-3-large")
@@ -121,9 +123,12 @@ def embedding_answer(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, An
 def _text(body: dict[str, Any], scenario: Scenario) -> str:
     if scenario.content is not None:
         return scenario.content
-    words = sum(len(message_text(message).split()) for message in body["messages"])
+    texts = [message_text(message) for message in body["messages"]]
+    words = sum(len(text.split()) for text in texts)
     noun = "word" if words == 1 else "words"
-    return f"This is a canned answer of the demo: no model was asked. Your prompt had {words} {noun}."
+    asked = SAY.search(texts[-1]) if texts else None
+    said = f"{asked[1].capitalize()}! " if asked else ""
+    return f"{said}This is a canned answer of the demo: no model was asked. Your prompt had {words} {noun}."
 
 
 def _pieces(text: str, scenario: Scenario) -> list[str]:
