@@ -33,4 +33,4 @@ if __name__ == "__main__":
     if parser.parse_args().check:
         sys.exit(asyncio.run(check.report(ROOT)))
     host, port = config.listen_address(config.process_environment())
-    uvicorn.run(app, host=host, port=port, access_log=False)
+    uvicorn.run(app, host=host, port=port, access_log=False, proxy_headers=False)

@@ -25,6 +25,8 @@ DESCRIPTION_MAX_CHARS = 128
 BUYER_DIGITS = 32
 NODE_RETRY_SECONDS = 30
 PENDING_RETRY_SECONDS = 2
+NODE_QUESTIONS_PER_MINUTE = 120
+"""About one payment, so that a page may ask every second and nobody can keep the node busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,9 @@ class Till:
 
     async def incoming(self, payment_hash: bytes) -> IncomingPayment:
         """What the node says of a payment. Raises ApiError phoenix_unavailable; a credential stays good."""
+        wait = self.throttle.wait_seconds("node-questions", payment_hash.hex(), NODE_QUESTIONS_PER_MINUTE)
+        if wait:
+            raise retry_after(Code.RATE_LIMITED, wait, "This payment is asked for too often.")
         try:
             return await self.node.incoming(payment_hash)
         except NodeUnavailable as error:

@@ -23,7 +23,6 @@ SHOWN_MAX_CHARS=300
 CURL_CANNOT_CONNECT=7
 TABLE_COLUMNS=10
 DEFAULT_MAX_SATS=500
-CATALOG=/api/catalog # too long to be read value by value
 DEFAULT_SITE=http://127.0.0.1:3000
 
 program=$0
@@ -44,7 +43,7 @@ left_msat=0         # what stays on accounts that this run made
 passed=0 failed=0 skipped=0
 declare -A outcome=() # "SUBJECT CHECK" -> ok, FAIL or skip
 declare -A header=()  # of the last reply of the site, by lower-case name: the first line of that name
-declare -A said=()    # its JSON, by path: ${said[error.code]}; null and false are not there
+declare -A said=()    # its JSON, two levels deep: ${said[error.code]}; null and false are not there
 declare -A wallet_said=()
 secrets=()          # never printed, wherever they turn up
 if [ -t 1 ]; then marks='✓ ✗ -'; else marks='ok FAIL skip'; fi
@@ -178,7 +177,7 @@ send() { # METHOD PATH [BODY [AUTHORIZATION]]
         -H "@$work/sent" "${data[@]}" -D "$work/headers" -o "$work/body" -w '%{http_code}' "$site$path" \
         2>"$work/trouble") || status=000
     read_headers
-    if [ "$path" != "$CATALOG" ]; then read_json "$work/body" said; fi
+    read_json "$work/body" said
     if [ "$verbose" = 1 ]; then show_exchange "$method" "$path" "$body"; fi
 }
 
@@ -194,12 +193,13 @@ read_headers() {
 }
 
 # read_json FILE ARRAY: one jq for a whole reply. An event stream or a page of HTML leaves the array empty.
+# shellcheck disable=SC2034  # what it writes is another name of the caller's array
 read_json() {
     local -n values=$2
     local rows=() row
-    mapfile -t rows < <(jq -r 'paths(scalars) as $path | select($path | length > 0 and all(tostring | test("^[A-Za-z0-9_-]+$")))
+    mapfile -t rows < <(jq -r 'paths(scalars) as $path
+        | select($path | (length == 1 or length == 2) and all(tostring | test("^[A-Za-z0-9_-]+$")))
         | [($path | map(tostring) | join(".")), (getpath($path) | tostring)] | @tsv' "$1" 2>/dev/null)
-    # shellcheck disable=SC2034  # it is another name of the caller's array
     values=()
     for row in "${rows[@]}"; do values["${row%%$'\t'*}"]=${row#*$'\t'}; done
 }
@@ -214,13 +214,18 @@ show_exchange() { # METHOD PATH BODY
     say "    > $1 $site$2"
     indented '>' <"$work/sent"
     indented '>' <<<"$3"
-    say "    < $status $(<"$work/trouble")"
+    if [ "$status" = 000 ]; then indented '<' <"$work/trouble"; fi
     indented '<' <"$work/headers"
-    indented '<' <"$work/body"
+    case ${header[content-type]-} in
+        *json* | text/*) indented '<' <"$work/body" ;;
+        *) say "    < ${header[content-length]-some} bytes of ${header[content-type]:-nothing}" ;;
+    esac
 }
 
 indented() { # MARK: every line of stdin that is not empty
-    say "$(tr -d '\r\0' | grep -v '^$' | sed "s/^/    $1 /")"
+    local lines
+    lines=$(tr -d '\r\0' | sed -n "/./s/^/    $1 /p")
+    if [ -n "$lines" ]; then say "$lines"; fi
 }
 
 wait_as_told() { # false when there is nothing to wait for
@@ -267,12 +272,14 @@ expect_error() { # STATUS CODE-REGEX [PARAM]: an error in OpenAI's shape that as
 # wallet PATH [FIELD]: asks the test wallet; fills $wallet_said. False unless it answered 200.
 wallet() {
     local path=$1 data=() code
+    : >"$work/wallet"
     if [ -n "${2:-}" ]; then data=(--data-urlencode "$2"); fi
     code=$(curl -q -sS -g -K "$work/wallet.conf" --connect-timeout "$CONNECT_LIMIT_SECONDS" \
         --max-time "$WALLET_LIMIT_SECONDS" "${data[@]}" -o "$work/wallet" -w '%{http_code}' "$wallet_url/$path" \
         2>"$work/wallet.trouble")
     wallet_exit=$?
     [ $wallet_exit -eq 0 ] || code=000
+    if [ "$verbose" = 1 ]; then show_wallet "$path" "${2:-}"; fi
     case $code in
         200) read_json "$work/wallet" wallet_said && return 0 ;;
         000) wallet_says="no answer: $(head -n 1 "$work/wallet.trouble")" ;;
@@ -280,6 +287,11 @@ wallet() {
         *) wallet_says="$code $(head -c "$SHOWN_MAX_CHARS" "$work/wallet")" ;;
     esac
     return 1
+}
+
+show_wallet() { # PATH FIELD
+    say "    > wallet: $1 $2"
+    if [ "$wallet_exit" -eq 0 ]; then indented '<' <"$work/wallet"; else indented '<' <"$work/wallet.trouble"; fi
 }
 
 # challenge_is KIND [SATS]: the reply is a 402 whose headers and body agree; fills $macaroon, $invoice, $amount_sats and
@@ -694,7 +706,7 @@ read_password() {
 }
 
 read_catalog() {
-    request GET "$CATALOG"
+    request GET /api/catalog
     [ "$status" != 000 ] || stop "$site does not answer: $(head -n 1 "$work/trouble")"
     jq -e '[.apis[].endpoints[].url] | length > 0 and all(test("^/[A-Za-z0-9/_.-]+$"))' "$work/body" >/dev/null 2>&1 ||
         stop "$site/api/catalog lists nothing for sale (status $status)"

@@ -221,11 +221,6 @@ def read(macaroons: Sequence[str], keys: Sequence[RootKey], ledger_id: bytes) ->
     return _verify_all(macaroons, None, keys, ledger_id)
 
 
-def payment_hash_of(macaroon: str) -> bytes:
-    """The payment hash that a macaroon's identifier commits to. Raises InvalidL402."""
-    return _identifier(_decode(macaroon))[2 : 2 + HASH_BYTES]
-
-
 def _verify_all(macaroons: Sequence[str], preimage: bytes | None, keys: Sequence[RootKey], ledger_id: bytes) -> Signed:
     if not 0 < len(macaroons) <= MACAROONS_MAX_COUNT:
         raise InvalidL402("too many macaroons")

@@ -278,7 +278,7 @@ class Limits(Strict):
     differences_per_account_per_minute: Positive = 30
     """Invoices made for one account's differences and refills."""
     trusted_proxies: list[str] = []
-    """Addresses or networks whose X-Forwarded-For is believed."""
+    """Addresses or networks whose X-Forwarded-For is believed. `uvicorn server:app` believes 127.0.0.1 besides."""
     invoice_expiry_seconds: Annotated[int, Field(ge=60, le=86_400)] = 600
     """How long an invoice can be paid."""
     quote_grace_seconds: Annotated[int, Field(ge=0)] = 3_600

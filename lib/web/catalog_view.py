@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -44,10 +45,10 @@ def btc_price_view(priced: PricedAt | None) -> dict[str, Any] | None:
     }
 
 
-def models_view(services: Services) -> dict[str, Any]:
+def models_view(services: Services, apis: Iterable[Api]) -> dict[str, Any]:
     """`GET /v1/models`, in OpenAI's shape, from our own catalog: upstream's list is never shown."""
     found: dict[str, dict[str, Any]] = {}
-    for api in services.catalog.apis.values():
+    for api in apis:
         for endpoint in api.endpoints.values():
             for model in _on_sale(endpoint, services.today):
                 found[model.id] = {

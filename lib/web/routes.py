@@ -29,10 +29,12 @@ async def get_catalog(request: Request) -> Json:
 @router.get("/v1/models")
 @router.get("/{api}/v1/models")
 async def get_models(request: Request) -> Json:
-    """What is sold, in OpenAI's shape."""
-    if request.path_params.get("api") not in {None, *services_of(request).catalog.apis}:
+    """What an API sells, or below `/v1` all of them, in OpenAI's shape."""
+    services, name = services_of(request), request.path_params.get("api")
+    if name is not None and name not in services.catalog.apis:
         raise ApiError(Code.API_NOT_FOUND)
-    return Json(models_view(services_of(request)))
+    apis = services.catalog.apis.values() if name is None else [services.catalog.apis[name]]
+    return Json(models_view(services, apis))
 
 
 @router.get("/api/balance")

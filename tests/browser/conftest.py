@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium. Per module, because Playwright's loop must not outlive the tests that use it."""
     executable = shutil.which("chromium") or "/usr/bin/chromium"
     if not Path(executable).exists():
-        _cannot_run("no Chromium here: apt-get install chromium")
+        cannot_run("no Chromium here: apt-get install chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
         yield chromium
@@ -47,7 +47,7 @@ def running_site() -> Iterator[CannedSite]:
     """The built pages, refused when they are older than their source."""
     built = DIST / "index.html"
     if not built.exists():
-        _cannot_run("the pages are not built: cd frontend && npm install && npm run build")
+        cannot_run("the pages are not built: cd frontend && npm install && npm run build")
     if built.stat().st_mtime < _newest_source_mtime():
         pytest.fail("the built pages are older than their source: cd frontend && npm run build")
     with serving_site() as site:
@@ -61,7 +61,7 @@ def site(running_site: CannedSite) -> CannedSite:
     return running_site
 
 
-def _cannot_run(why: str) -> NoReturn:
+def cannot_run(why: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
