@@ -159,8 +159,8 @@ class Till:
             raise retry_after(Code.RATE_LIMITED, wait, "Too many invoices are being made.")
 
 
-def payment_of(proven: Proven, *, confirmed: bool = False) -> Payment:
-    """A proven credential as the ledger knows it."""
+def payment_of(proven: Proven, known: IncomingPayment | None = None) -> Payment:
+    """A proven credential as the ledger knows it; `known` is the node's word, if it was asked and said paid."""
     facts = proven.facts
     return Payment(
         payment_hash=proven.payment_hash,
@@ -169,7 +169,8 @@ def payment_of(proven: Proven, *, confirmed: bool = False) -> Payment:
         key_id=proven.key_id.hex(),
         carry=facts.carry,
         account=facts.account,
-        confirmed=confirmed or proven.by_node,
+        confirmed=known is not None,
+        received=known.received if known else None,
     )
 
 

@@ -128,10 +128,10 @@ class Purchase:
             return None
         if signed.facts.proof != l402.PROOF_NODE:
             return None
-        credited = await on_ledger(self.ledger.balance(Owner.of_payment(signed.payment_hash)))
-        if credited is None:
-            await self.till.paid(signed.payment_hash)
-        return signed.paid_by_word_of_node()
+        if await on_ledger(self.ledger.balance(Owner.of_payment(signed.payment_hash))) is None:
+            known = await self.till.paid(signed.payment_hash)
+            await on_ledger(self.ledger.credit(payment_of(signed.proven(), known), self.unconfirmed_limits()))
+        return signed.proven()
 
     async def balance(self, presented: Presented) -> Balance:
         """The account of a credential; a paid, unused one is credited first. Raises ApiError."""
@@ -216,8 +216,7 @@ class Purchase:
         outcome = await on_ledger(self.ledger.credit(payment_of(proven), self.unconfirmed_limits()))
         if isinstance(outcome, AskNodeFirst):
             known = await self.till.paid(proven.payment_hash)
-            outcome = await on_ledger(self.ledger.credit(payment_of(proven, confirmed=True), self.unconfirmed_limits()))
-            await on_ledger(self.ledger.confirm(proven.payment_hash, known.received))
+            outcome = await on_ledger(self.ledger.credit(payment_of(proven, known), self.unconfirmed_limits()))
         if not isinstance(outcome, Balance):
             raise ApiError(Code.INVALID_L402, "This credential has been exchanged for a token.")
         return outcome
@@ -400,8 +399,8 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         redeeming = purchase.ledger.redeem_and_hold(payment_of(proven), request, limits)
         outcome = await on_ledger(self._landed(request, redeeming))
         if isinstance(outcome, AskNodeFirst):
-            await purchase.till.paid(proven.payment_hash)
-            redeeming = purchase.ledger.redeem_and_hold(payment_of(proven, confirmed=True), request, limits)
+            known = await purchase.till.paid(proven.payment_hash)
+            redeeming = purchase.ledger.redeem_and_hold(payment_of(proven, known), request, limits)
             outcome = await on_ledger(self._landed(request, redeeming))
         if isinstance(outcome, AskNodeFirst):
             raise TypeError("a confirmed payment needs no more asking")

@@ -130,27 +130,24 @@ class Topups:
         if found.topup.amount > Sat(self.rules.bare_claim_max_sats).msat():
             raise ApiError(Code.INVALID_PAYMENT, "A top-up of this size is claimed with its macaroon and the preimage.")
         known = await self._paid(payment_hash)
-        await on_ledger(self.ledger.credit_topup(payment_hash, known.received))
         row = found.topup
-        payment = Payment(payment_hash, row.kind, row.amount, row.key_id, confirmed=True)
+        payment = Payment(payment_hash, row.kind, row.amount, row.key_id, confirmed=True, received=known.received)
         return await self._claim(payment, ClaimKind.BARE)
 
     async def claim(self, proven: Proven, bearer: str | None) -> Token | Refilled:
         """A token for a top-up, or for what a call left, by macaroon and proof. The node is asked before."""
         if not proven.limits.unlimited:
             raise ApiError(Code.INVALID_L402, "A limited credential cannot be exchanged for a token.")
-        found = await on_ledger(self.ledger.find_topup(proven.payment_hash))
         if proven.facts.kind is PaymentKind.REFILL:
+            found = await on_ledger(self.ledger.find_topup(proven.payment_hash))
             if found is None:
                 raise ApiError(Code.INVALID_PAYMENT)
-            return await self._refilled(found, bearer)
+            refilled = await self._refilled(found, bearer)
+            if await on_ledger(self.ledger.balance(Owner.of_payment(proven.payment_hash))) is None:
+                return refilled
+            # The account it was for had been given up, so the refill opened one of its own.
         known = await self._paid(proven.payment_hash)
-        if found is not None:
-            await on_ledger(self.ledger.credit_topup(proven.payment_hash, known.received))
-        token = await self._claim(payment_of(proven, confirmed=True), ClaimKind.MACAROON)
-        if found is None:
-            await on_ledger(self.ledger.confirm(proven.payment_hash, known.received))
-        return token
+        return await self._claim(payment_of(proven, known), ClaimKind.MACAROON)
 
     async def rotate(self, token: str) -> Token:
         """A new token for the account; every other owner of it is gone."""

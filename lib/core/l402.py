@@ -162,9 +162,9 @@ class Signed:
     facts: Facts
     limits: Limits
 
-    def paid_by_word_of_node(self) -> Proven:
-        """The node says that it was paid, which is all the proof that a `proof=node` macaroon needs."""
-        return Proven(self.payment_hash, self.key_id, self.facts, self.limits, by_node=True)
+    def proven(self) -> Proven:
+        """The caller knows that it was paid."""
+        return Proven(self.payment_hash, self.key_id, self.facts, self.limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +175,6 @@ class Proven:
     key_id: bytes
     facts: Facts
     limits: Limits
-    by_node: bool = False
-    """The node itself has said that it was paid."""
 
 
 def mint(
@@ -212,8 +210,7 @@ def verify(macaroons: Sequence[str], preimage: bytes, keys: Sequence[RootKey], l
 
     Several macaroons of one payment hold together: each is verified, and every limit of each applies.
     """
-    signed = _verify_all(macaroons, preimage, keys, ledger_id)
-    return Proven(signed.payment_hash, signed.key_id, signed.facts, signed.limits)
+    return _verify_all(macaroons, preimage, keys, ledger_id).proven()
 
 
 def read(macaroons: Sequence[str], keys: Sequence[RootKey], ledger_id: bytes) -> Signed:
