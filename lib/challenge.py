@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
+
+from cachetools import LRUCache
 
 from lib.core import l402
 from lib.core.credential import L402Credential
@@ -24,6 +27,7 @@ Outcome = TypeVar("Outcome")
 DESCRIPTION_MAX_CHARS = 128
 BUYER_DIGITS = 32
 NODE_RETRY_SECONDS = 30
+PROOFS_MAX_COUNT = 4_096
 PENDING_RETRY_SECONDS = 2
 NODE_QUESTIONS_PER_MINUTE = 120
 """About one payment, so that a page may ask every second and nobody can keep the node busy."""
@@ -100,6 +104,7 @@ class Till:
     clock: Callable[[], float]
     """Unix seconds."""
     randomness: Randomness
+    proofs: LRUCache[bytes, Proven] = field(default_factory=lambda: LRUCache[bytes, Proven](PROOFS_MAX_COUNT))
 
     async def challenge(
         self, what: str, facts: Facts, *, counted: str | None = None, limits: l402.Limits = l402.UNLIMITED
@@ -125,11 +130,20 @@ class Till:
         return int(self.clock()) + self.limits.invoice_expiry_seconds + self.limits.quote_grace_seconds
 
     def prove(self, credential: L402Credential) -> Proven:
-        """Prove a credential by hashing. Raises ApiError invalid_l402 if it does not hold, NotOurs if it is old."""
+        """Prove a credential by hashing. Raises ApiError invalid_l402 if it does not hold, NotOurs if it is old.
+
+        What was proven once is remembered under a digest: the proof depends on nothing that changes while we run.
+        """
+        digest = hashlib.sha256(credential.preimage + ",".join(credential.macaroons).encode()).digest()
+        known = self.proofs.get(digest)
+        if known is not None:
+            return known
         try:
-            return l402.verify(credential.macaroons, credential.preimage, self.keys.roots, self.keys.ledger_id)
+            proven = l402.verify(credential.macaroons, credential.preimage, self.keys.roots, self.keys.ledger_id)
         except l402.InvalidL402 as error:
             raise ApiError(Code.INVALID_L402, f"This L402 credential is not valid: {error}.") from error
+        self.proofs[digest] = proven
+        return proven
 
     async def incoming(self, payment_hash: bytes) -> IncomingPayment:
         """What the node says of a payment. Raises ApiError phoenix_unavailable; a credential stays good."""

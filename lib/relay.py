@@ -127,8 +127,15 @@ class Relay:
 
     async def _send_all(self, pieces: asyncio.Queue[bytes | None], start: HeaderList, send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": start})
-        while (piece := await pieces.get()) is not None:
-            await self._send(send, {"type": "http.response.body", "body": piece, "more_body": True})
+        more = True
+        while more:
+            ready = [await pieces.get()]
+            while not pieces.empty():  # what came while the last piece was taken goes out in one
+                ready.append(pieces.get_nowait())
+            more = ready[-1] is not None
+            body = b"".join([piece for piece in ready if piece is not None])
+            if body:
+                await self._send(send, {"type": "http.response.body", "body": body, "more_body": True})
         await self._send(send, {"type": "http.response.body", "body": b""})
 
     async def _send(self, send: Send, message: Message) -> None:

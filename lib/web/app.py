@@ -11,8 +11,9 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from lib.core.catalog import Catalog
 from lib.core.errors import ApiError, Code
 from lib.services import Services
 from lib.web import prepaid
@@ -57,6 +58,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=TELEMETRY_OFF)
     app.add_exception_handler(ApiError, on_api_error)
+    app.add_middleware(PaidFirst, paid=PaidCalls())  # innermost
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -68,27 +70,41 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
     app.add_middleware(RequestId)
     app.include_router(prepaid.router)
     app.include_router(router)
-    app.router.routes.append(Mount("/", app=Everything(PaidCalls(), Site(dist))))
+    app.router.routes.append(Mount("/", app=Rest(Site(dist))))
     return app
 
 
-class Everything:
-    """What no ordinary route took: a paid call, a page, or nothing."""
+class PaidFirst:
+    """Paid calls, before any routing: they are the hot path. Everything else passes."""
 
-    def __init__(self, paid: PaidCalls, site: Site) -> None:
-        self._paid, self._site = paid, site
+    def __init__(self, app: ASGIApp, paid: PaidCalls) -> None:
+        self._app, self._paid = app, paid
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Paid calls first: they are the hot path."""
-        services: Services = scope["app"].state.services
+        """Sell what the catalog has at this place."""
+        if scope["type"] == "http":
+            services: Services = scope["app"].state.services
+            place = services.catalog.find(scope["method"], scope["path"])
+            if place is not None:
+                await self._paid(place, services, scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class Rest:
+    """What no route took: a page, or nothing."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer by the method and by whose path it is."""
+        catalog: Catalog = scope["app"].state.services.catalog
         path, method = scope["path"], scope["method"]
-        place = services.catalog.find(method, path)
-        if place is not None:
-            await self._paid(place, services, scope, receive, send)
-        elif methods := services.catalog.methods(path):
+        if methods := catalog.methods(path):
             allow = {"Allow": ", ".join(methods)}
             await send_error(ApiError(Code.METHOD_NOT_ALLOWED, headers=allow), scope, receive, send)
-        elif method in {"GET", "HEAD"} and not services.catalog.covers(path) and not path.startswith(API_PREFIXES):
+        elif method in {"GET", "HEAD"} and not catalog.covers(path) and not path.startswith(API_PREFIXES):
             await self._site(scope, receive, send)
         else:
             await send_error(ApiError(Code.API_NOT_FOUND), scope, receive, send)

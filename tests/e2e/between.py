@@ -24,7 +24,6 @@ HOP_HEADERS = frozenset({"connection", "content-length", "host", "keep-alive", "
 class Answer:
     """What the shop said, before it goes on."""
 
-    path: str
     status: int
     headers: dict[str, str]
     body: bytes
@@ -55,11 +54,11 @@ class Between:
             return
         request = Request(scope, receive)
         body = await request.body()
-        headers = {name: value for name, value in request.headers.items() if name not in HOP_HEADERS}
+        headers = {name: value.strip() for name, value in request.headers.items() if name not in HOP_HEADERS}
         self._note(body.decode(), request.headers.get("authorization", ""))
         real = await self.client.request(request.method, request.url.path, content=body, headers=headers)
         kept = {name: value for name, value in real.headers.items() if name not in HOP_HEADERS}
-        answer = Answer(request.url.path, real.status_code, kept, real.content)
+        answer = Answer(real.status_code, kept, real.content)
         self._note(answer.body.decode())
         self.lie(answer)
         await Response(answer.body, answer.status, answer.headers)(scope, receive, send)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from tests.world import World
 ROOT = Path(__file__).parent.parent.parent
 E2E = ROOT / "e2e-test-all.sh"
 TOPUP = ROOT / "scripts" / "test_topup.sh"
+SHARED = ROOT / "scripts" / "_e2e.sh"
 CHAT = "/openai/v1/chat/completions"
 SCRIPT_LIMIT_SECONDS = 200
 COUNT = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
@@ -50,11 +52,11 @@ class Run:
         return found
 
 
-async def run(*command: str | Path, shell: str = "bash", **environment: str) -> Run:
+async def run(*arguments: str | Path, command: str = "bash", **environment: str) -> Run:
     """Run a script with nothing in its environment but this."""
     clean = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment}
     program = await asyncio.create_subprocess_exec(
-        shell, *command, env=clean, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        command, *arguments, env=clean, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         async with asyncio.timeout(SCRIPT_LIMIT_SECONDS):
@@ -128,7 +130,7 @@ async def test_one_endpoint_in_every_detail_keeps_its_secrets(world: World):
 
 
 async def test_the_life_of_a_token_passes(world: World):
-    """test_topup.sh with VERBOSE=1: amounts, credentials, claim, refill and rotation, and no token in what it prints."""
+    """test_topup.sh with VERBOSE=1: amounts, credentials, claim, refill and rotation; no token in what it prints."""
     async with between(world) as (url, somebody):
         ran = await prove(world, TOPUP, url=url, VERBOSE="1")
 
@@ -189,11 +191,39 @@ async def test_a_wallet_that_cannot_pay_says_why(world: World):
     assert ran.checks("skip") == ["answer", "again", "stream", "balance"]
 
 
+async def test_a_credential_that_is_used_up_is_asked_for_the_difference(world: World):
+    """The answer took nearly all: the same credential is asked for the rest, which is paid for the stream, exactly."""
+    world.parts.scenario(usage={"prompt_tokens": 14, "completion_tokens": 2_000, "total_tokens": 2_014})
+
+    ran = await prove(world, E2E, "chat")
+
+    assert (ran.code, ran.counts) == (0, (10, 0, 0))
+    assert "402 for the difference of 2 sat" in ran.line("again")
+    assert "paid 4000 = charged 3126 + left 874 msat" in ran.line("balance")
+    assert [row["amount_msat"] for row in world.parts.ledger("payer")["outgoing"]] == [2_000, 2_000]
+
+
+async def test_a_busy_site_is_waited_for(world: World):
+    """429 with Retry-After: one more try, as told; the checks do not notice."""
+    refusals = [429]
+
+    def busy_once(answer: Answer) -> None:
+        if answer.status == 402 and refusals:
+            answer.status = refusals.pop()
+            answer.headers = {"retry-after": "1"}
+
+    async with between(world, busy_once) as (url, _):
+        ran = await prove(world, E2E, "chat", url=url)
+
+    assert (ran.code, ran.counts) == (0, (10, 0, 0))
+    assert "the site asks for 1 s of patience (429)" in ran.out
+
+
 async def test_a_slow_wallet_is_asked_what_became_of_the_payment(world: World, tmp_path: Path):
     """A wallet that does not answer in time may have paid: the script looks the payment up and goes on."""
     copy = tmp_path / "scripts" / "_e2e.sh"
     copy.parent.mkdir()
-    text = (ROOT / "scripts" / "_e2e.sh").read_text()
+    text = SHARED.read_text()
     copy.write_text(text.replace("WALLET_LIMIT_SECONDS=90", "WALLET_LIMIT_SECONDS=2"))
     (tmp_path / E2E.name).write_text(E2E.read_text())
     await world.parts.knobs("payer", pay_delay_ms=4_000)
@@ -319,14 +349,23 @@ async def test_a_filter_that_chooses_nothing_or_is_none_is_told(world: World):
 
 
 @pytest.mark.parametrize("script", [E2E, TOPUP])
-async def test_help_and_an_old_shell(script: Path):
-    """--help is the comment at the top; a shell that is not Bash 4 is told what to install."""
+async def test_help_is_the_comment_at_the_top(script: Path):
+    """It names every option and variable."""
     told = await run(script, "--help")
-    other_shell = await run(script, shell="sh")
 
-    assert told.code == 0
+    assert (told.code, told.err) == (0, "")
     assert told.out.startswith("usage: ")
     for name in ("PHOENIX_TEST_URL", "PHOENIX_TEST_PASSWORD", "VERBOSE", "STRICT_KEYWORD_MATCH", "--max-sats"):
         assert name in told.out
-    assert other_shell.code == 2 or "bash" in Path("/bin/sh").resolve().name
-    assert "needs Bash 4 or newer" in other_shell.err or "bash" in Path("/bin/sh").resolve().name
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash"])
+async def test_an_old_or_other_shell_is_told_what_is_needed(shell: str):
+    """The Bash of macOS, and a shell that is none: 2 and a sentence, before anything that they cannot read."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell} here")
+
+    ran = await run("-c", 'BASH_VERSION=$1; . "$2"', "a-script", "3.2.57(1)-release", SHARED, command=shell)
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("a-script needs Bash 4 or newer; this is 3.2.57")
