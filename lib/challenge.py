@@ -129,6 +129,11 @@ class Till:
         """Until when a quote made now is firm, in Unix seconds."""
         return int(self.clock()) + self.limits.invoice_expiry_seconds + self.limits.quote_grace_seconds
 
+    def expires_in_seconds(self, quote_until: int) -> int:
+        """How long the invoice of such a quote can still be paid."""
+        left = quote_until - self.limits.quote_grace_seconds - int(self.clock())
+        return min(max(0, left), self.limits.invoice_expiry_seconds)
+
     def prove(self, credential: L402Credential) -> Proven:
         """Prove a credential by hashing. Raises ApiError invalid_l402 if it does not hold, NotOurs if it is old.
 

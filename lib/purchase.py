@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from lib.btc_price import BtcPriceSource
-from lib.challenge import Till, on_ledger, payment_of
+from lib.challenge import PENDING_RETRY_SECONDS, Till, on_ledger, payment_of
 from lib.core import l402, pricing
 from lib.core.credential import Bearer, L402Credential, Presented, Unpaid, Unproven, unknown_token
 from lib.core.endings import Ending
@@ -25,6 +25,7 @@ from lib.core.money import BtcPrice, Msat, Sat
 from lib.core.order import Order
 from lib.core.pricing import Cost
 from lib.core.usage import Reading
+from lib.lightning.node import PaymentState
 from lib.relay import Bill, HeaderList, Receive, Relay, Send
 from lib.stop_loss import StopLoss
 from lib.store.ledger import (
@@ -118,7 +119,7 @@ class Purchase:
         return Reservation(self, order, paid, request_id, proof)
 
     async def proven_by_node(self, shown: Unproven) -> Proven | None:
-        """Prove a macaroon that was minted to need no preimage; None if it is unpaid like any other.
+        """Prove a macaroon that was minted to need no preimage; None if it is unpaid like any other, or expired so.
 
         Raises ApiError payment_pending while the node waits for its payment: no new invoice is made meanwhile.
         """
@@ -129,7 +130,11 @@ class Purchase:
         if signed.facts.proof != l402.PROOF_NODE:
             return None
         if await on_ledger(self.ledger.balance(Owner.of_payment(signed.payment_hash))) is None:
-            known = await self.till.paid(signed.payment_hash)
+            known = await self.till.incoming(signed.payment_hash)
+            if known.state is PaymentState.EXPIRED:
+                return None
+            if known.state is not PaymentState.PAID:
+                raise retry_after(Code.PAYMENT_PENDING, PENDING_RETRY_SECONDS)
             await on_ledger(self.ledger.credit(payment_of(signed.proven(), known), self.unconfirmed_limits()))
         return signed.proven()
 
@@ -213,6 +218,8 @@ class Purchase:
                 return
 
     async def _credit(self, proven: Proven) -> Balance:
+        if proven.facts.kind is PaymentKind.REFILL:
+            return await self._refill(proven)
         outcome = await on_ledger(self.ledger.credit(payment_of(proven), self.unconfirmed_limits()))
         if isinstance(outcome, AskNodeFirst):
             known = await self.till.paid(proven.payment_hash)
@@ -220,6 +227,13 @@ class Purchase:
         if not isinstance(outcome, Balance):
             raise ApiError(Code.INVALID_L402, "This credential has been exchanged for a token.")
         return outcome
+
+    async def _refill(self, proven: Proven) -> Balance:
+        """A refill belongs to its token's account, and is credited by the node's word alone: see lib/topup.py."""
+        found = await on_ledger(self.ledger.balance(Owner.of_payment(proven.payment_hash)))
+        if found is None:
+            raise ApiError(Code.INVALID_L402, "A refill is part of its token's balance: ask with the token.")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

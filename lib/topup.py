@@ -19,6 +19,7 @@ from lib.core.money import Msat, Sat, UsdMicros
 from lib.doubt import judge
 from lib.lightning.node import IncomingPayment, PaymentState
 from lib.store.ledger import (
+    AccountStatus,
     AlreadyClaimed,
     Claimed,
     ClaimKind,
@@ -89,18 +90,21 @@ class Topups:
     ledger: Ledger
     price: BtcPriceSource
 
-    async def offer(self, amount: Sat, token: str | None) -> ApiError:
-        """The 402 of a top-up, or of a refill of the token's account. Written down before anybody is asked to pay."""
+    async def offer(self, amount: Sat, token: str | None, proof: str = "") -> ApiError:
+        """The 402 of a top-up, or of a refill of the token's account. Written down before anybody is asked to pay.
+
+        `proof` is what the client asked for with `X-Payment-Proof`.
+        """
         account = await self._account(token) if token is not None else None
         kind = PaymentKind.TOPUP if account is None else PaymentKind.REFILL
-        facts = Facts(kind=kind, amount=amount.msat(), account=account)
+        facts = Facts(kind=kind, amount=amount.msat(), account=account, proof=proof)
         challenge = await self.till.challenge(f"{kind.value} of {amount.value} sat", facts, counted=account)
         row = Topup(challenge.payment_hash, kind, amount.msat(), self.till.keys.roots[0].id.hex(), account)
         await on_ledger(self.ledger.open_topup(row, challenge.expires_in_seconds))
         then = (
             "your token's balance grows by itself"
             if account
-            else f"then POST {CLAIM_URL} with the macaroon and preimage"
+            else f"then POST {CLAIM_URL} with the macaroon{'' if proof else ' and preimage'}"
         )
         message = f"Pay {amount.value} sat with Lightning; {then}."
         return challenge.as_error(kind, message, claim_url=CLAIM_URL)
@@ -126,7 +130,10 @@ class Topups:
                 Code.INVALID_PAYMENT, "No top-up was made with this payment. Was it a call's? Send the macaroon."
             )
         if found.topup.kind is PaymentKind.REFILL:
-            return await self._refilled(found, bearer)
+            refilled = await self._refilled(found, bearer)
+            if refilled is None:
+                raise ApiError(Code.INVALID_PAYMENT, "The refilled token is gone: claim with macaroon and preimage.")
+            return refilled
         if found.topup.amount > Sat(self.rules.bare_claim_max_sats).msat():
             raise ApiError(Code.INVALID_PAYMENT, "A top-up of this size is claimed with its macaroon and the preimage.")
         known = await self._paid(payment_hash)
@@ -143,9 +150,8 @@ class Topups:
             if found is None:
                 raise ApiError(Code.INVALID_PAYMENT)
             refilled = await self._refilled(found, bearer)
-            if await on_ledger(self.ledger.balance(Owner.of_payment(proven.payment_hash))) is None:
+            if refilled is not None:
                 return refilled
-            # The account it was for had been given up, so the refill opened one of its own.
         known = await self._paid(proven.payment_hash)
         return await self._claim(payment_of(proven, known), ClaimKind.MACAROON)
 
@@ -182,6 +188,8 @@ class Topups:
         found = await on_ledger(self.ledger.balance(Owner.of_token(token)))
         if found is None:
             raise unknown_token(token)
+        if found.status is AccountStatus.FROZEN:
+            raise ApiError(Code.ACCOUNT_FROZEN)
         return found.account
 
     async def _paid(self, payment_hash: bytes) -> IncomingPayment:
@@ -197,9 +205,12 @@ class Topups:
             case PaymentState.UNKNOWN:
                 raise retry_after(Code.PHOENIX_UNAVAILABLE, NODE_RETRY_SECONDS, "The node does not know this invoice.")
 
-    async def _refilled(self, found: TopupStatus, bearer: str | None) -> Refilled:
+    async def _refilled(self, found: TopupStatus, bearer: str | None) -> Refilled | None:
+        """None if the account it was for had been given up, so that it opened one of its own: that is claimed."""
         known = await self._paid(found.topup.payment_hash)
         booked = await on_ledger(self.ledger.credit_topup(found.topup.payment_hash, known.received))
+        if booked.account != found.topup.account:
+            return None
         shown = await on_ledger(self.ledger.balance(Owner.of_token(bearer))) if bearer is not None else None
         own = shown is not None and shown.account == booked.account
         return Refilled(max(found.topup.amount, known.received), booked.balance if own else None)
@@ -221,7 +232,7 @@ class Topups:
                     raise ApiError(Code.ACCOUNT_FROZEN)
                 case InDoubt(payment_hashes):
                     for payment_hash in payment_hashes:
-                        await judge(self.ledger, payment_hash, await self.till.incoming(payment_hash))
+                        await on_ledger(judge(self.ledger, payment_hash, await self.till.incoming(payment_hash)))
         raise retry_after(
             Code.PAYMENT_IN_PROGRESS, PENDING_RETRY_SECONDS, "Payments of this account are being confirmed."
         )
@@ -248,9 +259,8 @@ class Topups:
 
 def _decimal(text: str) -> Decimal:
     """A plain positive number of dollars. Raises ApiError."""
-    whole, _, part = text.partition(".")
-    if not (
-        whole.isascii() and whole.isdigit() and len(text) <= len("1000000.000000") and (not part or part.isdigit())
-    ):
+    whole, point, part = text.partition(".")
+    digits = whole.isdigit() and (part.isdigit() or part == point == "")
+    if not (text.isascii() and digits and len(text) <= len("1000000.000000")):
         raise ApiError(Code.INVALID_FIELD_VALUE, "`amount_usd` must be a plain number, as 2.50.", param="amount_usd")
     return Decimal(text)

@@ -46,9 +46,6 @@ class Code(Enum):
     REQUEST_TOO_LARGE = Row(
         413, "invalid_request_error", False, "The request body is too large.", "Send a smaller body."
     )
-    IDEMPOTENCY_KEY_REUSED = Row(
-        422, "invalid_request_error", False, "This Idempotency-Key was used for another body.", "Use a new key."
-    )
     # Nothing is sold at this address.
     API_NOT_FOUND = Row(
         404, "invalid_request_error", False, "Nothing is sold at this address.", "See GET /api/catalog."
@@ -101,9 +98,6 @@ class Code(Enum):
     )
     LEDGER_UNAVAILABLE = Row(
         503, "server_error", True, "The ledger does not answer. Nothing was lost.", "Repeat later."
-    )
-    LEDGER_RESTORED = Row(
-        503, "server_error", True, "The ledger was restored and awaits its operator.", "Repeat later."
     )
 
     @property

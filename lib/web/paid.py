@@ -56,7 +56,7 @@ class PaidCalls:
         if limit is not None:
             services.purchase.refuse_above(order, limit)
         if isinstance(paid, Unpaid):
-            raise await services.purchase.challenge(order, proof=_proof(scope))
+            raise await services.purchase.challenge(order, proof=wanted_proof(scope))
         await self._sell(order, paid, services, scope, receive, send)
 
     async def _sell(
@@ -68,7 +68,7 @@ class PaidCalls:
         request_id = request_id_of(scope)
         try:
             async with (
-                services.purchase.reserve(order, paid, request_id, proof=_proof(scope)) as held,
+                services.purchase.reserve(order, paid, request_id, proof=wanted_proof(scope)) as held,
                 services.upstream.open(order, held.buyer) as reply,
             ):
                 await held.relay(reply, [(b"cache-control", b"no-store")], receive, send)
@@ -106,7 +106,7 @@ def _max_price(scope: Scope) -> Msat | None:
     return None
 
 
-def _proof(scope: Scope) -> str:
+def wanted_proof(scope: Scope) -> str:
     """`X-Payment-Proof: node` asks for a macaroon that needs no preimage, to be paid from another device."""
     wanted = dict(scope["headers"]).get(PROOF_HEADER, b"").strip().lower()
     return l402.PROOF_NODE if wanted == b"node" else ""

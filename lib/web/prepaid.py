@@ -9,10 +9,11 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from lib.challenge import NODE_RETRY_SECONDS, on_ledger
 from lib.core import credential, l402
 from lib.core.credential import Bearer, L402Credential, Presented, Unpaid, Unproven
-from lib.core.errors import ApiError, Code
-from lib.core.l402 import PaymentKind, Proven
+from lib.core.errors import ApiError, Code, retry_after
+from lib.core.l402 import PaymentKind, Proven, Signed
 from lib.core.order import parse_json_object
 from lib.lightning.node import PaymentState
 from lib.services import Services
@@ -20,6 +21,7 @@ from lib.store.ledger import Entry
 from lib.topup import Topups
 from lib.web.body import read_body
 from lib.web.free import count_unpaid
+from lib.web.paid import wanted_proof
 from lib.web.replies import NOT_STORED, Json, TellingRoute
 from lib.web.routes import services_of
 
@@ -28,7 +30,8 @@ router = APIRouter(route_class=TellingRoute)
 BODY_MAX_BYTES = 32_768
 PAGE_DEFAULT_ENTRIES = 50
 PAGE_MAX_ENTRIES = 200
-HASH_HEX_DIGITS = 64
+INTEGER_MAX_DIGITS = 18
+"""Every such number fits into 64 bits."""
 
 
 @router.post("/topup")
@@ -39,12 +42,17 @@ async def post_topup(request: Request) -> Json:
     presented = credential.parse(request.scope["headers"])
     proven = await _paid_topup(services, presented)
     if proven is not None:
-        return Json((await topups.claim(proven, None)).as_body(), headers=NOT_STORED)
+        try:
+            return Json((await topups.claim(proven, None)).as_body(), headers=NOT_STORED)
+        except ApiError as error:  # clients cache one credential: a spent one asks for another top-up
+            if error.code is not Code.PAYMENT_ALREADY_USED:
+                raise
     if _is_empty_bearer(request):
         raise ApiError(Code.MISSING_TOKEN, "A refill needs the token whose balance shall grow.")
     count_unpaid(services, request.scope)
     amount = topups.amount(await _body(request, services))
-    raise await topups.offer(amount, presented.token if isinstance(presented, Bearer) else None)
+    token = presented.token if isinstance(presented, Bearer) else None
+    raise await topups.offer(amount, token, wanted_proof(request.scope))
 
 
 @router.post("/topup/claim")
@@ -60,9 +68,12 @@ async def post_claim(request: Request) -> Json:
     if shown is None:
         preimage = credential.preimage_of(_text(body, "preimage"), Code.INVALID_PAYMENT)
         return Json((await topups.claim_bare(preimage, bearer)).as_body(), headers=NOT_STORED)
-    proven = await _proven(services, shown)
+    try:
+        proven = await _proven(services, shown)
+    except l402.NotOurs as error:
+        raise ApiError(Code.INVALID_L402, f"{error}.".capitalize()) from error
     if proven is None:
-        raise ApiError(Code.INVALID_PAYMENT, "Send the preimage too: this macaroon was not made to be proven without.")
+        raise _unprovable(_signed(services, shown))
     return Json((await topups.claim(proven, bearer)).as_body(), headers=NOT_STORED)
 
 
@@ -89,32 +100,33 @@ async def get_usage(request: Request) -> Json:
     before = _query_integer(request, "before", None)
     limit = min(_query_integer(request, "limit", PAGE_DEFAULT_ENTRIES) or 1, PAGE_MAX_ENTRIES)
     account = (await services.purchase.balance(credential.parse(request.scope["headers"]))).account
-    entries = await services.ledger.entries(account, before=before, limit=limit)
+    entries = await on_ledger(services.ledger.entries(account, before=before, limit=limit))
     cursor = entries[-1].id if len(entries) == limit else None
     return Json({"entries": [_entry(entry) for entry in entries], "next_cursor": cursor}, headers=NOT_STORED)
 
 
 @router.get("/api/invoices/{payment_hash}")
 async def get_invoice(payment_hash: str, request: Request) -> Json:
-    """`open`, `paid` or `expired`, as the node says; only to the holder of the invoice's macaroon."""
+    """`open`, `paid` or `expired`, as the node says; only to the holder of the invoice's macaroon.
+
+    `expires_in` is for how many seconds it can still be paid.
+    """
     services = services_of(request)
     count_unpaid(services, request.scope)
     presented = credential.parse(request.scope["headers"])
-    till = services.purchase.till
-    if not isinstance(presented, L402Credential | Unproven):
-        raise ApiError(Code.API_NOT_FOUND, "There is no such invoice for who does not hold its macaroon.")
-    try:
-        signed = l402.read(presented.macaroons, till.keys.roots, till.keys.ledger_id)
-    except (l402.InvalidL402, l402.NotOurs):
-        signed = None
+    signed = _signed(services, presented)
     if signed is None or signed.payment_hash.hex() != payment_hash.lower():
         raise ApiError(Code.API_NOT_FOUND, "There is no such invoice for who does not hold its macaroon.")
-    known = await till.incoming(signed.payment_hash)
-    if known.state is PaymentState.UNKNOWN:
-        raise ApiError(Code.PHOENIX_UNAVAILABLE, "The node does not know this invoice.")
-    amount = signed.facts.amount.sat_rounded_down().value
+    state = (await services.purchase.till.incoming(signed.payment_hash)).state
+    if state is PaymentState.UNKNOWN:
+        raise retry_after(Code.PHOENIX_UNAVAILABLE, NODE_RETRY_SECONDS, "The node does not know this invoice.")
     return Json(
-        {"payment_hash": signed.payment_hash.hex(), "status": known.state.value, "amount_sats": amount},
+        {
+            "payment_hash": signed.payment_hash.hex(),
+            "status": state.value,
+            "amount_sats": signed.facts.amount.sat_rounded_down().value,
+            "expires_in": await _expires_in_seconds(services, signed) if state is PaymentState.OPEN else 0,
+        },
         headers=NOT_STORED,
     )
 
@@ -127,13 +139,42 @@ def _topups(services: Services) -> Topups:
 
 async def _paid_topup(services: Services, presented: Presented) -> Proven | None:
     """A paid top-up's or refill's credential; None for anything else, a call's credential among it."""
-    if not isinstance(presented, L402Credential | Unproven):
+    signed = _signed(services, presented)
+    is_of_a_call = signed is not None and signed.facts.kind is PaymentKind.CALL
+    if is_of_a_call or not isinstance(presented, L402Credential | Unproven):
         return None
     try:
-        proven = await _proven(services, presented)
+        return await _proven(services, presented)
     except l402.NotOurs:
         return None
-    return proven if proven is not None and proven.facts.kind is not PaymentKind.CALL else None
+
+
+def _signed(services: Services, presented: Presented) -> Signed | None:
+    """The macaroon shown, if it is ours; whether it is paid is another question."""
+    if not isinstance(presented, L402Credential | Unproven):
+        return None
+    keys = services.purchase.till.keys
+    try:
+        return l402.read(presented.macaroons, keys.roots, keys.ledger_id)
+    except (l402.InvalidL402, l402.NotOurs):
+        return None
+
+
+def _unprovable(signed: Signed | None) -> ApiError:
+    """Why a macaroon without a preimage claims nothing."""
+    if signed is None:
+        return ApiError(Code.INVALID_L402, "This macaroon is not valid here.")
+    if signed.facts.proof == l402.PROOF_NODE:
+        return ApiError(Code.INVALID_PAYMENT, "The invoice expired unpaid. Top up again.")
+    return ApiError(Code.INVALID_PAYMENT, "Send the preimage too: this macaroon was not made to be proven without.")
+
+
+async def _expires_in_seconds(services: Services, signed: Signed) -> int:
+    """A call's quote outlives its invoice by a known time; every other invoice is written down."""
+    if signed.facts.quote_until is not None:
+        return services.purchase.till.expires_in_seconds(signed.facts.quote_until)
+    found = await on_ledger(services.ledger.find_topup(signed.payment_hash))
+    return found.expires_in_seconds if found is not None else 0
 
 
 async def _proven(services: Services, presented: L402Credential | Unproven) -> Proven | None:
@@ -186,7 +227,7 @@ def _query_integer(request: Request, name: str, default: int | None) -> int | No
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) < len("10000000000000000000")):
+    if not (text.isascii() and text.isdigit() and len(text) <= INTEGER_MAX_DIGITS):
         raise ApiError(Code.INVALID_FIELD_TYPE, f"`{name}` must be a whole number.", param=name)
     return int(text)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterable
 from typing import Any
 
 import httpx
 
 from lib.core.money import Msat
-from lib.store.ledger import Entry, Owner
+from lib.store.ledger import Entry, Owner, Payment, PaymentKind, UnconfirmedLimits
 from tests.core.plain_macaroon import caveats_of
 from tests.world import Paid, World
 
 SATS = 120
 SECONDS = 10.0
-JSON_200 = 200
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -86,7 +86,7 @@ async def claim_unproven(world: World, macaroon: str) -> httpx.Response:
 
 def token_of(answer: httpx.Response) -> str:
     """The token of a claim that succeeded."""
-    assert answer.status_code == JSON_200, answer.text
+    assert answer.status_code == 200, answer.text
     return answer.json()["token"]
 
 
@@ -100,7 +100,7 @@ async def balance(world: World, headers: dict[str, str]) -> int:
     async with asyncio.timeout(SECONDS):
         while True:
             answer = await world.client.get("/api/balance", headers=headers)
-            assert answer.status_code == JSON_200, answer.text
+            assert answer.status_code == 200, answer.text
             if not answer.json()["held_msat"]:
                 return answer.json()["balance_msat"]
             await asyncio.sleep(0.005)
@@ -133,3 +133,13 @@ async def history(world: World, token: str) -> list[Entry]:
 async def booked(world: World, token: str) -> list[tuple[str, int]]:
     """(kind, msat) of a token's entries, oldest first."""
     return [(entry.kind.value, entry.amount.value) for entry in await history(world, token)]
+
+
+async def freeze(world: World, token: str) -> None:
+    """Freeze a token's account as the node's clear no to one of its payments does."""
+    ledger, payment_hash = world.services.ledger, secrets.token_bytes(32)
+    found = await ledger.balance(Owner.of_token(token))
+    assert found is not None
+    payment = Payment(payment_hash, PaymentKind.REFILL, Msat(1_000), "00" * 4, account=found.account)
+    await ledger.credit(payment, UnconfirmedLimits(per_payment=Msat(1_000), in_all=Msat(10**9)))
+    await ledger.deny(payment_hash, "the node says no")

@@ -64,18 +64,26 @@ async def test_the_four_commands_of_the_readme(shop: World):
     answer = await typed(shop, USE, token=token)
     more = await typed(shop, REFILL, token=token)
     await shop.parts.pay(more.body["invoice"])
-    grown = await typed(shop, CLAIM.replace("-d", '-H "Authorization: Bearer <token>" -d'), token=token,
-                        hex_preimage=shop.parts.doubles.network.seller.incoming[more.body["payment_hash"]].preimage)
+    grown = await typed(
+        shop,
+        CLAIM.replace("-d", '-H "Authorization: Bearer <token>" -d'),
+        token=token,
+        hex_preimage=shop.parts.doubles.network.seller.incoming[more.body["payment_hash"]].preimage,
+    )
 
     assert (offer.status, offer.body["kind"], offer.body["amount_sats"]) == (402, "topup", 120)
     assert (claimed.status, claimed.body) == (
-        200, {"kind": "topup", "token": token, "balance_sats": 120, "balance_msat": 120_000},
+        200,
+        {"kind": "topup", "token": token, "balance_sats": 120, "balance_msat": 120_000},
     )
     assert answer.status == 200 and answer.body["choices"][0]["message"]["content"]
     assert (more.status, more.body["kind"], more.body["amount_sats"]) == (402, "refill", 180)
     assert grown.body == {
-        "kind": "refill", "credited_sats": 180, "credited_msat": 180_000,
-        "balance_sats": 299, "balance_msat": 299_985,
+        "kind": "refill",
+        "credited_sats": 180,
+        "credited_msat": 180_000,
+        "balance_sats": 299,
+        "balance_msat": 299_985,
     }
     assert await balance(shop, bearer(token)) == 120_000 - 15 + 180_000
 
@@ -88,3 +96,13 @@ async def test_curl_s_own_content_type_is_no_obstacle(shop: World):
 
     assert (offer.status, claimed.status) == (402, 200)
     assert claimed.body["balance_msat"] == 120_000
+
+
+async def test_a_refill_whose_token_is_forgotten(shop: World):
+    """An empty shell variable sends `Bearer ` and nothing: missing_token, and no invoice."""
+    before = await shop.invoices()
+
+    answer = await typed(shop, REFILL, token="")
+
+    assert (answer.status, answer.body["error"]["code"]) == (401, "missing_token")
+    assert await shop.invoices() == before

@@ -19,6 +19,7 @@ from tests.prepaid.counter import (
     booked,
     claim,
     facts_of,
+    freeze,
     is_dead,
     new_token,
     refused,
@@ -30,7 +31,6 @@ from tests.world import HELLO, ROOT, World, opened_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SECONDS = 10.0
 CHALLENGE = re.compile(r'L402 macaroon="([A-Za-z0-9+/]+=*)", invoice="(lnbc[0-9a-z]+)", version="0", token="([^"]+)"')
 
 
@@ -187,9 +187,9 @@ async def test_an_amount_in_dollars(shop: World, usd: object, sats: int):
         ('{"amount_usd":"1.5.0"}', "invalid_field_value", "amount_usd"),
         ('{"amount_usd":"1."}', "invalid_field_value", "amount_usd"),
         ('{"amount_usd":".5"}', "invalid_field_value", "amount_usd"),
-        ('{"amount_usd":"1.²"}', "invalid_field_value", "amount_usd"),
-        ('{"amount_usd":"١"}', "invalid_field_value", "amount_usd"),
-        ('{"amount_usd":"1.٥"}', "invalid_field_value", "amount_usd"),
+        ('{"amount_usd":"1.\\u00b2"}', "invalid_field_value", "amount_usd"),
+        ('{"amount_usd":"\\u0661"}', "invalid_field_value", "amount_usd"),
+        ('{"amount_usd":"1.\\u0665"}', "invalid_field_value", "amount_usd"),
         ('{"amount_usd":"NaN"}', "invalid_field_value", "amount_usd"),
         ('{"amount_usd":"Infinity"}', "invalid_field_value", "amount_usd"),
         ('{"amount_sats":', "invalid_json", None),
@@ -220,7 +220,7 @@ async def test_a_refill_with_an_empty_bearer(shop: World):
     """Whoever writes Bearer means a refill, and said not of which token."""
     before = await shop.invoices()
 
-    answer = await shop.client.post("/topup", json={"amount_sats": 180}, headers={"Authorization": "Bearer "})
+    answer = await shop.client.post("/topup", json={"amount_sats": 180}, headers={"Authorization": "Bearer"})
 
     refused(answer, 401, "missing_token")
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -259,28 +259,13 @@ async def test_a_refill_by_x_api_key(shop: World):
 async def test_a_frozen_account_is_not_refilled(shop: World):
     """Frozen means no challenge either: nobody is asked to pay into what they cannot spend."""
     token = await new_token(shop)
-    refill = await topped_up(shop, 180, token)
-    await shop.parts.knobs("seller", say_unpaid=True)
-    # A carried payment, credited on its preimage alone, that the node then denies.
-    account = facts_of(await asked(shop, 180, token))["account"]
-    await deny_a_payment_of(shop, account)
+    await freeze(shop, token)
     before = await shop.invoices()
 
     answer = await asked(shop, 180, token)
 
     refused(answer, 403, "account_frozen")
     assert await shop.invoices() == before
-    assert refill.amount == Msat(180_000)
-
-
-async def deny_a_payment_of(world: World, account: str) -> None:
-    """Freeze an account as the node's clear no does."""
-    from lib.store.ledger import Payment, PaymentKind, UnconfirmedLimits  # noqa: PLC0415
-
-    ledger, payment_hash = world.services.ledger, b"\x07" * 32
-    payment = Payment(payment_hash, PaymentKind.REFILL, Msat(1_000), "00" * 4, account=account)
-    await ledger.credit(payment, UnconfirmedLimits(per_payment=Msat(10_000), in_all=Msat(10_000_000)))
-    await ledger.deny(payment_hash, "the node says no")
 
 
 # The L402 client, which pays and repeats the request
@@ -424,12 +409,12 @@ async def test_without_a_node_nothing_is_offered(shop: World, knob: dict[str, An
     retried_later(await asked(shop), "phoenix_unavailable")
 
 
-async def test_a_hundred_offers_at_once(shop: World):
+async def test_many_offers_at_once(shop: World):
     """Each its own invoice, each paid into its own account."""
-    offers = await asyncio.gather(*(asked(shop, 100 + number) for number in range(100)))
+    offers = await asyncio.gather(*(asked(shop, 100 + number) for number in range(20)))
 
     paid = await asyncio.gather(*(shop.pay(offer) for offer in offers))
     answers: list[httpx.Response] = await asyncio.gather(*(claim(shop, one) for one in paid))
 
-    assert [answer.json()["balance_sats"] for answer in answers] == [100 + number for number in range(100)]
-    assert len({token_of(answer) for answer in answers}) == 100
+    assert [answer.json()["balance_sats"] for answer in answers] == [100 + number for number in range(20)]
+    assert len({token_of(answer) for answer in answers}) == 20

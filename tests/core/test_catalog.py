@@ -1,0 +1,73 @@
+"""The catalog as a value: addresses, prices with markup, and models that end."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from lib import config
+from lib.core import catalog, order
+from lib.core.errors import ApiError, Code
+from lib.core.money import TokenRate
+from tests.world import ROOT
+
+SHOP = catalog.build(config.read_config(ROOT / "config.yaml"))
+BODY = b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
+
+
+@pytest.mark.parametrize("path", ["/openai/v1/chat/completions", "/v1/chat/completions"])
+def test_the_default_api_answers_with_and_without_its_name(path: str):
+    """`base_url=https://host/v1` works as well as `…/openai/v1`."""
+    place = SHOP.find("POST", path)
+
+    assert place is not None
+    assert (place.api.name, place.endpoint.rules.path) == ("openai", "/v1/chat/completions")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/openai/v1/chat/completions"),
+        ("POST", "/openai/v1/chat/completions/"),
+        ("POST", "/openai/v1/chat"),
+        ("POST", "/acme/v1/chat/completions"),
+        ("POST", "/openai//v1/chat/completions"),
+        ("POST", "/"),
+        ("POST", ""),
+    ],
+)
+def test_nothing_else_is_sold(method: str, path: str):
+    """An address is exact."""
+    assert SHOP.find(method, path) is None
+
+
+def test_the_published_rate_is_upstreams_times_the_markup():
+    """0.15 and 0.60 dollars × 1.30, in millionths of a dollar per million tokens."""
+    model = SHOP.apis["openai"].endpoints["POST", "/v1/chat/completions"].models["gpt-4o-mini"]
+
+    assert model.sold is not None
+    assert model.bought is not None
+    assert (model.sold.rates.input, model.sold.rates.output) == (TokenRate(195_000), TokenRate(780_000))
+    assert model.bought.rates.input == TokenRate(150_000)
+
+
+def test_a_published_rate_is_rounded_up():
+    """A rate that is no whole micro-dollar per million tokens costs the buyer the rest of one."""
+    assert TokenRate.from_usd_per_million(Decimal("0.0000011"), Decimal("1.30")) == TokenRate(2)
+
+
+def test_a_model_is_sold_until_the_day_upstream_turns_it_off():
+    """On its last day it is not sold any more, and the answer names what is."""
+    place = SHOP.find("POST", "/v1/chat/completions")
+    assert place is not None
+
+    assert order.order_of(place, BODY, today=date(2027, 1, 13)).model.id == "gpt-4o-mini"
+    with pytest.raises(ApiError) as refused:
+        order.order_of(place, BODY, today=date(2027, 1, 14))
+
+    assert refused.value.code is Code.MODEL_NOT_SUPPORTED
+    assert refused.value.message is not None
+    assert "gpt-5.4-mini" in refused.value.message
+    assert "gpt-4o" not in refused.value.message

@@ -1,0 +1,60 @@
+"""`python server.py --check`: plain words for what is missing, and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from lib.demo.parts import demo_parts
+from tests.world import ROOT, environment
+
+
+async def check(env: dict[str, str]) -> tuple[int, str]:
+    """Run it as an operator does."""
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "server.py"),
+        "--check",
+        env={"PATH": os.environ["PATH"], **env},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    said, _ = await asyncio.wait_for(program.communicate(), 60)
+    return program.returncode or 0, said.decode()
+
+
+async def test_a_complete_set_up_has_no_fault(tmp_path: Path):
+    """Configuration, environment, ledger, node, price and upstream key are each told to be well."""
+    async with demo_parts() as parts:
+        code, said = await check(environment(parts, tmp_path))
+
+    assert code == 0, said
+    assert "config.yaml and the environment are valid" in said
+    assert f"the ledger in {tmp_path} opens" in said
+    assert "is phoenixd" in said
+    assert "a bitcoin costs 100000" in said
+    assert "openai: upstream accepts our key" in said
+
+
+async def test_each_missing_part_is_named(tmp_path: Path):
+    """A wrong upstream key and a node that is down are two faults, and no secret is told."""
+    async with demo_parts() as parts:
+        env = environment(parts, tmp_path) | {"OPENAI_API_KEY": "sk-wrong", "PHOENIX_URL": "http://127.0.0.1:9"}
+        code, said = await check(env)
+
+    assert code == 1
+    assert "FAULT openai: GET" in said
+    assert "answered 401" in said
+    assert "FAULT the node at http://127.0.0.1:9" in said
+    assert "sk-wrong" not in said
+
+
+async def test_what_was_never_set_is_said_first(tmp_path: Path):
+    """With nothing at all the first thing to do is a root key."""
+    code, said = await check({"HOME": str(tmp_path)})
+
+    assert code == 1
+    assert "FAULT L402_ROOT_KEY is not set" in said
+    assert "openssl rand -hex 32" in said

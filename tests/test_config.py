@@ -1,0 +1,197 @@
+"""Configuration and environment: what is refused, and that the refusal says the fix and no secret."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from lib import config
+from lib.config import ConfigError
+from lib.core import catalog
+from lib.core.money import BtcPrice
+from tests.world import ROOT
+
+KEY = "5a" * 32
+SHIPPED = (ROOT / "config.yaml").read_text()
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    """The shipped config.yaml with one change."""
+    assert SHIPPED.count(old) >= 1
+    path = tmp_path / "config.yaml"
+    path.write_text(SHIPPED.replace(old, new, 1))
+    return path
+
+
+def refusal(path: Path) -> str:
+    """What the operator is told."""
+    with pytest.raises(ConfigError) as refused:
+        config.read_config(path)
+    return str(refused.value)
+
+
+def test_the_shipped_configuration_is_valid_and_names_its_schema():
+    """The first line points editors at the schema that scripts/generate writes."""
+    assert SHIPPED.splitlines()[0] == "# yaml-language-server: $schema=docs/config.schema.json"
+    assert "openai" in config.read_config(ROOT / "config.yaml").apis
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path):
+    """A typing mistake is named with its place and its fix."""
+    told = refusal(changed(tmp_path, "max_output: 16384", "maxoutput: 16384"))
+
+    assert "apis.openai.endpoints.0.models.0.maxoutput: unknown key; did you mean `max_output`?" in told
+
+
+def test_an_unknown_key_that_resembles_nothing_lists_what_is_known(tmp_path: Path):
+    """Somebody who guesses is shown the vocabulary."""
+    told = refusal(changed(tmp_path, "markup: 1.30", "xyzzy: 1\nmarkup: 1.30"))
+
+    assert "xyzzy: unknown key; known here: allow_fixed_price, allow_loss, apis" in told
+
+
+def test_a_repeated_key_is_refused(tmp_path: Path):
+    """YAML readers differ on which one wins, and prices are somebody's money."""
+    assert "`markup` occurs twice" in refusal(changed(tmp_path, "markup: 1.30", "markup: 1.30\nmarkup: 1.40"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("markup: 1.30", "markup: 0.9", "a markup below 1 sells at a loss"),
+        ("  openai:\n", "  topup:\n", "`topup` is reserved"),
+        ("  openai:\n", "  Open AI:\n", "String should match pattern"),
+        ("max_output: 16384", "max_output: 128000", "cannot write max_output 128000 within limits.total_seconds"),
+        ("default_max_output: 2048", "default_max_output: 20000", "default_max_output must not exceed max_output"),
+        ("- id: gpt-4o\n", "- id: gpt-4o-mini\n", "two models have the same id"),
+        ("base_url: https://", "base_url: ftp://", "String should match pattern"),
+        ("content_type: json", "content_type: multipart", "an example of content_type json has `body`"),
+    ],
+)
+def test_what_would_lose_money_or_confuse_is_refused(tmp_path: Path, old: str, new: str, sentence: str):
+    """Each rule of the schema that is more than a type has its own sentence."""
+    assert sentence in refusal(changed(tmp_path, old, new))
+
+
+def test_rules_that_are_no_json_schema_are_refused(tmp_path: Path):
+    """A mistake in the validation rules is found at start-up, not at the first request."""
+    path = changed(tmp_path, "seed: {type: integer}", "seed: {type: whole}")
+
+    with pytest.raises(ValueError, match=r"/v1/chat/completions: request\.properties is not valid JSON Schema"):
+        catalog.build(config.read_config(path))
+
+
+def test_prices_are_read_digit_by_digit(tmp_path: Path):
+    """0.15 is exactly 0.15, and a price with many digits keeps them."""
+    path = changed(tmp_path, "{input: 0.15, output: 0.6", "{input: 0.150000000000000001, output: 0.6")
+
+    tokens = config.read_config(path).apis["openai"].endpoints[0].models[0].tokens
+
+    assert tokens is not None
+    assert tokens.input == Decimal("0.150000000000000001")
+
+
+def test_files_that_cannot_be_read_or_parsed_say_so(tmp_path: Path):
+    """Missing and malformed files are two sentences."""
+    assert "cannot be read" in refusal(tmp_path / "nowhere.yaml")
+    (tmp_path / "broken.yaml").write_text("apis: [")
+    assert "is not valid YAML" in refusal(tmp_path / "broken.yaml")
+
+
+def env(**more: str) -> dict[str, str]:
+    """The least that a server needs."""
+    return {"L402_ROOT_KEY": KEY, "ALITTLEBITOFMONEY_CONFIG": str(ROOT / "config.yaml"), **more}
+
+
+@pytest.mark.parametrize("key", ["", "abc", KEY + ",", KEY[:-1] + "g", f"{KEY},nonsense"])
+def test_a_root_key_that_is_missing_or_malformed_stops_the_start(tmp_path: Path, key: str):
+    """Without a root key nothing can be signed; the sentence says how to make one and never repeats it."""
+    with pytest.raises(ConfigError) as refused:
+        config.read(env(L402_ROOT_KEY=key), tmp_path)
+
+    assert "L402_ROOT_KEY" in str(refused.value)
+    assert "nonsense" not in str(refused.value)
+    assert KEY[:-1] not in str(refused.value)
+
+
+def test_several_root_keys_are_newest_first(tmp_path: Path):
+    """The first one signs, all of them verify."""
+    keys = config.read(env(L402_ROOT_KEY=f"{'11' * 32}, {KEY}"), tmp_path).secrets.root_keys
+
+    assert [key.secret.hex() for key in keys] == ["11" * 32, KEY]
+
+
+def test_secrets_come_from_a_file_that_only_its_owner_reads(tmp_path: Path):
+    """`.env.secrets` fills in what the process does not set; a file that others can read is refused."""
+    secrets = tmp_path / ".env.secrets"
+    secrets.write_text(f'export L402_ROOT_KEY="{KEY}"\nOPENAI_API_KEY=from-file\nPHOENIX_PASSWORD=from-file\n')
+    secrets.chmod(0o600)
+    environ = {"ALITTLEBITOFMONEY_CONFIG": str(ROOT / "config.yaml"), "PHOENIX_PASSWORD": "from-process"}
+
+    settings = config.read(environ, tmp_path)
+
+    assert settings.secrets.upstream_keys == {"openai": "from-file"}
+    assert settings.secrets.phoenix_password == "from-process"
+    secrets.chmod(0o640)
+    with pytest.raises(ConfigError, match=r"chmod 600 \.env\.secrets"):
+        config.read(environ, tmp_path)
+
+
+def test_the_demo_reads_no_secrets_file(tmp_path: Path):
+    """Play money must never buy anything with a real key."""
+    (tmp_path / ".env.secrets").write_text("OPENAI_API_KEY=real\n")
+
+    settings = config.read(env(ALITTLEBITOFMONEY_DEMO="1"), tmp_path)
+
+    assert settings.secrets.upstream_keys == {}
+
+
+def test_no_secret_is_in_the_settings_text(tmp_path: Path):
+    """Settings can be printed."""
+    told = repr(config.read(env(OPENAI_API_KEY="sk-secret", PHOENIX_PASSWORD="node-secret"), tmp_path))
+
+    assert not {word for word in (KEY, "sk-secret", "node-secret") if word in told}
+
+
+def test_a_fixed_price_needs_permission(tmp_path: Path):
+    """BTC_USD left over from a test must not price real sales."""
+    with pytest.raises(ConfigError, match="allow_fixed_price"):
+        config.read(env(BTC_USD="98000"), tmp_path)
+    demo = config.read(env(BTC_USD="98000.5", ALITTLEBITOFMONEY_DEMO="1"), tmp_path)
+    assert demo.fixed_btc_price == BtcPrice(98_000_500_000)
+
+
+@pytest.mark.parametrize("price", ["0", "-1", "NaN", "Infinity", "many"])
+def test_a_price_that_is_no_price_is_refused(tmp_path: Path, price: str):
+    """A price of nothing would sell for everything, or the other way round."""
+    with pytest.raises(ConfigError, match="BTC_USD must be a number of dollars"):
+        config.read(env(BTC_USD=price, ALITTLEBITOFMONEY_DEMO="1"), tmp_path)
+
+
+@pytest.mark.parametrize("variable", ["PHOENIX_URL", "OPENAI_BASE_URL"])
+def test_addresses_must_be_addresses(tmp_path: Path, variable: str):
+    """A host without a scheme is the usual mistake."""
+    with pytest.raises(ConfigError, match=f"{variable} must start with http"):
+        config.read(env(**{variable: "127.0.0.1:9740"}), tmp_path)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
+def test_a_port_is_a_port(port: str):
+    """PORT is checked before anything listens."""
+    with pytest.raises(ConfigError, match="PORT must be"):
+        config.listen_address({"PORT": port})
+    assert config.listen_address({}) == ("127.0.0.1", 3000)
+
+
+def test_every_variable_that_is_read_is_documented():
+    """docs/configuration.md is made from the same list; nothing is read that it does not name."""
+    source = (ROOT / "lib" / "config.py").read_text()
+    documented = {row.name for row in config.ENVIRONMENT}
+
+    read = set(re.findall(r'env(?:iron)?(?:\.get\(|\[)"([A-Z0-9_]+)"', source))
+
+    assert len(read) >= 8
+    assert read <= documented
