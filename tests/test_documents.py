@@ -1,0 +1,50 @@
+"""The documents mention what there is: errors, routes, endings, scripts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import server
+from lib.core.endings import Ending
+from lib.core.errors import Code
+from tests.world import ROOT
+
+TESTS = {
+    path: path.read_text()
+    for path in (ROOT / "tests").rglob("*.py")
+    if path != Path(__file__) and "node_modules" not in path.parts
+}
+
+
+@pytest.mark.parametrize("code", list(Code), ids=lambda code: code.code)
+def test_every_error_is_documented_and_provoked(code: Code):
+    """A code is in docs/errors.md, and some test asks for it by its name."""
+    assert f"`{code.code}`" in (ROOT / "docs" / "errors.md").read_text()
+    named = re.compile(rf"\b{code.code}\b|Code\.{code.name}\b")
+    assert any(named.search(text) for text in TESTS.values())
+
+
+def test_every_route_is_documented():
+    """Each route's path, its parameters in braces, is in docs/api.md."""
+    page = (ROOT / "docs" / "api.md").read_text()
+    shown = {path.replace("/{api}/", "/openai/") for path in server.app.openapi()["paths"]}
+
+    assert {path for path in shown if path not in page} == set()
+    assert len(shown) >= 10
+
+
+@pytest.mark.parametrize("ending", list(Ending))
+def test_every_ending_is_in_the_table_of_who_pays(ending: Ending):
+    """docs/money.md says what each ending costs."""
+    assert f"`{ending.value}`" in (ROOT / "docs" / "money.md").read_text()
+
+
+def test_every_public_document_is_reached_from_the_readme():
+    """A page that no page leads to is not read."""
+    pages = {path.name for path in [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")]} - {"README.md"}
+    linked = "".join(path.read_text() for path in [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
+
+    assert {page for page in pages if f"{page})" not in linked} == set()
