@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -32,5 +33,7 @@ if __name__ == "__main__":
     parser.add_argument("--check", action="store_true", help="validate configuration and parts, then end")
     if parser.parse_args().check:
         sys.exit(asyncio.run(check.report(ROOT)))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every question to the node
     host, port = config.listen_address(config.process_environment())
     uvicorn.run(app, host=host, port=port, access_log=False, proxy_headers=False)
