@@ -139,11 +139,23 @@ async def opened_world(
     data_dir: Path, env: Mapping[str, str] | None = None, stop_seconds: int = STOP_SECONDS, **limits: Any
 ) -> AsyncGenerator[World]:
     """Bring everything up; `limits` replace those of config.yaml, unchecked, so that they can be short."""
-    async with demo_parts() as parts:
-        settings = _settings(parts, data_dir, env or {}, limits)
-        app = create_app(lambda: _open(settings), ROOT / "frontend" / "dist")
-        async with serving(app, stop_seconds) as url, _client(url) as client:
-            yield World(url, parts, app.state.services, client, app)
+    async with demo_parts() as parts, opened_server(parts, data_dir, env, stop_seconds, **limits) as world:
+        yield world
+
+
+@asynccontextmanager
+async def opened_server(
+    parts: DemoParts,
+    data_dir: Path,
+    env: Mapping[str, str] | None = None,
+    stop_seconds: int = STOP_SECONDS,
+    **limits: Any,
+) -> AsyncGenerator[World]:
+    """The server alone, beside doubles that outlive it: open it twice to restart it."""
+    settings = _settings(parts, data_dir, env or {}, limits)
+    app = create_app(lambda: _open(settings), ROOT / "frontend" / "dist")
+    async with serving(app, stop_seconds) as url, _client(url) as client:
+        yield World(url, parts, app.state.services, client, app)
 
 
 @asynccontextmanager

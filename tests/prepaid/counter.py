@@ -12,10 +12,12 @@ import httpx
 from lib.core.money import Msat
 from lib.store.ledger import Entry, Owner, Payment, PaymentKind, UnconfirmedLimits
 from tests.core.plain_macaroon import caveats_of
-from tests.world import Paid, World
+from tests.world import HELLO, Paid, World
 
 SATS = 120
 SECONDS = 10.0
+BIG: dict[str, Any] = {**HELLO, "n": 8, "max_completion_tokens": 16_384}
+"""May cost 102,282 msat: more than a hundred sats hold, less than 120."""
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -143,3 +145,12 @@ async def freeze(world: World, token: str) -> None:
     payment = Payment(payment_hash, PaymentKind.REFILL, Msat(1_000), "00" * 4, account=found.account)
     await ledger.credit(payment, UnconfirmedLimits(per_payment=Msat(1_000), in_all=Msat(10**9)))
     await ledger.deny(payment_hash, "the node says no")
+
+
+async def emptied(world: World) -> str:
+    """A token with nothing left on it: the operator paid its balance out."""
+    token = await new_token(world)
+    found = await world.services.ledger.balance(Owner.of_token(token))
+    assert found is not None
+    await world.services.ledger.adjust(secrets.token_hex(16), found.account, -found.balance, "paid out")
+    return token

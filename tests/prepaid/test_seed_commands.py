@@ -56,20 +56,16 @@ async def typed(world: World, command: str, **placeholders: str) -> Printed:
 
 
 async def test_the_four_commands_of_the_readme(shop: World):
-    """Invoice, claim, call, refill: 120 sat arrive, a call takes 15 msat, 180 sat join them; nothing else was typed."""
+    """Invoice, claim, call, refill: 120 sat arrive, a call takes 15 msat, 180 sat join them, to the msat."""
     offer = await typed(shop, CREATE)
     preimage = await shop.parts.pay(offer.body["invoice"])
     claimed = await typed(shop, CLAIM, hex_preimage=preimage)
     token = claimed.body["token"]
     answer = await typed(shop, USE, token=token)
     more = await typed(shop, REFILL, token=token)
-    await shop.parts.pay(more.body["invoice"])
-    grown = await typed(
-        shop,
-        CLAIM.replace("-d", '-H "Authorization: Bearer <token>" -d'),
-        token=token,
-        hex_preimage=shop.parts.doubles.network.seller.incoming[more.body["payment_hash"]].preimage,
-    )
+    refill_preimage = await shop.parts.pay(more.body["invoice"])
+    claim_with_token = CLAIM.replace("-d", '-H "Authorization: Bearer <token>" -d')
+    grown = await typed(shop, claim_with_token, token=token, hex_preimage=refill_preimage)
 
     assert (offer.status, offer.body["kind"], offer.body["amount_sats"]) == (402, "topup", 120)
     assert (claimed.status, claimed.body) == (
