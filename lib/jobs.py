@@ -160,6 +160,8 @@ async def credit_topups(services: Services) -> None:
         known = await services.node.incoming(topup.payment_hash)
         if known.state is PaymentState.PAID:
             await services.ledger.credit_topup(topup.payment_hash, known.received)
+        elif known.state is not PaymentState.OPEN:
+            await services.ledger.close_topup(topup.payment_hash)
 
 
 async def look_around(services: Services) -> None:

@@ -466,7 +466,15 @@ class Ledger(Protocol):
         ...
 
     async def open_topups(self, limit: int) -> Sequence[Topup]:
-        """Invoices not credited and at most TOPUP_GRACE_SECONDS past their expiry, oldest first: ask the node."""
+        """Invoices neither credited nor closed, oldest first: ask the node, however long ago they expired."""
+        ...
+
+    async def close_topup(self, payment_hash: bytes) -> None:
+        """The node says that nobody paid: ask no more, once TOPUP_GRACE_SECONDS have passed since the expiry.
+
+        Earlier it changes nothing, because a payment may be on its way. Should it be paid after all, its credential
+        is good for ever. Raises TopupUnknown.
+        """
         ...
 
     async def find_topup(self, payment_hash: bytes) -> TopupStatus | None:

@@ -161,6 +161,10 @@ class SqliteLedger:
         _require_page(limit)
         return await self._reader.run(lambda db: sqlite_topups.open_topups(db, limit))
 
+    async def close_topup(self, payment_hash: bytes) -> None:
+        """See `Ledger`."""
+        await self._writer.run(lambda db: sqlite_topups.close_topup(db, payment_hash))
+
     async def find_topup(self, payment_hash: bytes) -> TopupStatus | None:
         """See `Ledger`."""
         return await self._reader.run(lambda db: sqlite_topups.find_topup(db, payment_hash))

@@ -74,10 +74,21 @@ def open_topups(db: sqlite3.Connection, limit: int) -> Sequence[Topup]:
     """Oldest first."""
     rows = db.execute(
         "SELECT payment_hash, kind, amount_msat, key_id, account FROM topups"
-        " WHERE closed_at_us IS NULL AND expires_at_us >= now_us() - ? ORDER BY opened_at_us, rowid LIMIT ?",
-        (round(TOPUP_GRACE_SECONDS * _MICROS_PER_SECOND), limit),
+        " WHERE closed_at_us IS NULL ORDER BY opened_at_us, rowid LIMIT ?",
+        (limit,),
     )
     return [_topup(*row) for row in rows]
+
+
+def close_topup(db: sqlite3.Connection, payment_hash: bytes) -> None:
+    """Only when no payment can be on its way any more."""
+    if find_topup(db, payment_hash) is None:
+        raise TopupUnknown(payment_hash.hex())
+    db.execute(
+        "UPDATE topups SET closed_at_us = now_us()"
+        " WHERE payment_hash = ? AND closed_at_us IS NULL AND expires_at_us < now_us() - ?",
+        (payment_hash, round(TOPUP_GRACE_SECONDS * _MICROS_PER_SECOND)),
+    )
 
 
 def find_topup(db: sqlite3.Connection, payment_hash: bytes) -> TopupStatus | None:

@@ -111,12 +111,12 @@ CREATE TABLE topups (
     key_id TEXT NOT NULL,
     opened_at_us INTEGER NOT NULL,
     expires_at_us INTEGER NOT NULL,
-    -- Credited: nothing more to ask the node.
+    -- Credited, or past its expiry and grace and unpaid by the node's word: nothing more to ask.
     closed_at_us INTEGER,
     CHECK ((kind = 'refill') = (account IS NOT NULL))
 ) STRICT;
 
-CREATE INDEX topups_open ON topups (expires_at_us) WHERE closed_at_us IS NULL;
+CREATE INDEX topups_open ON topups (opened_at_us) WHERE closed_at_us IS NULL;
 
 -- Whatever the door.
 CREATE TRIGGER topups_close AFTER INSERT ON credits
