@@ -44,7 +44,7 @@ main() {
     fi
     [ "$failed" -eq 0 ] || die "something above failed, so pytest did not run (scripts/check --fix repairs what it can)"
 
-    exec .venv/bin/python -m pytest -n "$TEST_PROCESSES" --dist loadgroup --durations 5 --durations-min 1 \
+    exec .venv/bin/python -m pytest -n "$TEST_PROCESSES" --dist loadfile --durations 5 --durations-min 1 \
         "${pytest_arguments[@]}"
 }
 

@@ -23,9 +23,9 @@ SET_UP_SECONDS = 600.0
 SHELL_SECONDS = 60.0
 POLL_SECONDS = 0.2
 PORTS = (3000, 9740, 9741, 9742, 9749)
-"""The README names them, so these tests run one after the other, and nothing else may use them."""
+"""The README names them, so these tests run one after the other, in this file alone."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(SET_UP_SECONDS * 2), pytest.mark.xdist_group("readme")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SET_UP_SECONDS * 2)]
 
 
 def block(marker: str) -> str:

@@ -1,4 +1,4 @@
-"""Core Lightning's `pay` command over REST, in front of the payer's wallet: the only kind of node l402sdk can be given."""
+"""Core Lightning's `pay` command over REST, in front of the payer's wallet: a node l402sdk can be given."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,6 +14,7 @@ from typing import Any, Protocol
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lib.core.money import Msat
+from tests.clients.answer import Answer
 from tests.world import CHAT, HELLO, Paid, World, opened_world, serving
 
 LARGE_CAP_TOKENS = 8_000
@@ -37,28 +37,6 @@ class Ask:
         """The request."""
         cap = {} if self.cap_tokens is None else {"max_completion_tokens": self.cap_tokens}
         return {**HELLO, **cap, **({"stream": True} if self.stream else {})}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the buyer's own program gets to see. `status` is 200 when the model's words came."""
-
-    status: int
-    code: str | None = None
-    text: str = ""
-    challenge: str | None = None
-
-    @staticmethod
-    def of_json(status: int, body: str, challenge: str | None = None) -> Answer:
-        """From a whole answer: JSON, an event stream, or an error of ours."""
-        if status != 200:
-            return Answer(status, json.loads(body)["error"]["code"], challenge=challenge)
-        if not body.startswith("data: "):
-            return Answer(status, text=json.loads(body)["choices"][0]["message"]["content"])
-        *events, end = [line.removeprefix("data: ") for line in body.split("\n\n") if line]
-        assert end == "[DONE]"
-        chunks = [json.loads(event)["choices"] for event in events]
-        return Answer(status, text="".join(found[0]["delta"].get("content") or "" for found in chunks if found))
 
 
 class Client(Protocol):
@@ -183,33 +161,34 @@ class Observer:
 
     async def row(self) -> Observed:
         """All scenarios, one after the other: later ones spend what earlier ones bought."""
-        async with self._client() as (fresh, _):
-            streamed = await self._bought(fresh, Ask(stream=True))
-        async with self._client() as (client, unpaid):
-            bought = await self._bought(client, Ask())
+        async with self._client() as fresh:
+            _, streamed = await self._bought(fresh, Ask(stream=True))
+        async with self._client() as client:
+            first, bought = await self._bought(client, Ask())
             again = await self._seen(client, Ask())
             return Observed(
                 name=self.kind.name,
                 version=self.kind.version(),
                 pays=self.kind.pays,
                 used=self.kind.used,
-                unpaid=unpaid,
+                unpaid=None if self.kind.pays else first,
                 json=bought,
                 stream=streamed,
                 next=again,
                 busy=await self._busy(client) if again.events == ("200",) else None,
-                small=await self._bought(client, Ask(cap_tokens=LARGE_CAP_TOKENS)),
+                small=(await self._bought(client, Ask(cap_tokens=LARGE_CAP_TOKENS)))[1],
                 refused=await self._refused(client),
                 recovered=await self._seen(client, Ask()),
             )
 
     @asynccontextmanager
-    async def _client(self) -> AsyncGenerator[tuple[Client, Seen | None]]:
+    async def _client(self) -> AsyncGenerator[Client]:
         self.clients += 1
+        self.counter.authorization = ""
         folder = self.folder / f"buyer{self.clients}"
         folder.mkdir()
         async with self.kind.opened(self.world, self.url, folder) as client:
-            yield client, None if self.kind.pays else await self._seen(client, Ask())
+            yield client
 
     async def _seen(self, client: Client, ask: Ask) -> Seen:
         self.counter.count_payments()
@@ -218,16 +197,16 @@ class Observer:
         self.counter.count_payments()
         return Seen(tuple(self.counter.events), answer)
 
-    async def _bought(self, client: Client, ask: Ask) -> Seen:
-        """The call, and the payment if its user is the one who pays."""
+    async def _bought(self, client: Client, ask: Ask) -> tuple[Seen, Seen]:
+        """The call alone, and with what follows where its user is the one who pays."""
         first = await self._seen(client, ask)
         if self.kind.pays or first.answer.status != 402:
-            return first
+            return first, first
         client.give(await self._paid_by_hand(first.answer, ask))
         self.counter.count_payments()
-        then = tuple(self.counter.events)[len(first.events) :]
+        by_hand = [f"you {event.replace('pays', 'pay')}" for event in self.counter.events[len(first.events) :]]
         second = await self._seen(client, ask)
-        return Seen((*first.events, *(f"you {event.replace('pays', 'pay')}" for event in then), *second.events), second.answer)
+        return first, Seen((*first.events, *by_hand, *second.events), second.answer)
 
     async def _paid_by_hand(self, answer: Answer, ask: Ask) -> str:
         """A credential from the challenge that the client shows, or, if it hides it, from one asked for beside it."""

@@ -1,35 +1,35 @@
-"""Clients in Python, and two commands, as the buyers use them."""
+"""Clients in Python, and curl, as the buyers use them."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 import openai
-import yaml
 from l402_requests import AsyncL402Client
 from l402_requests.wallets import WalletBase
-from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from tests.clients.answer import Answer
 from tests.clients.cln import cln_wallet
-from tests.clients.observed import Answer, Ask, Client, Kind
-from tests.world import World
+from tests.clients.lines import buyer
+from tests.clients.observed import Ask, Client, Kind
+from tests.world import ROOT, World
 
 LIMIT_SECONDS = 30.0
 UNPAID_KEY = "l402"
 MODEL = "gpt-4o-mini"
 QUESTION = "Hello"
 Way = Literal["header", "key"]
+Make = Callable[["Way", str, Path], Client]
 USED: dict[Way, str] = {"header": "header `Authorization: L402 …`", "key": "key `<macaroon>:<preimage>`"}
 
 
@@ -103,6 +103,8 @@ class LangChain(Given):
     url: str = ""
 
     async def ask(self, ask: Ask) -> Answer:
+        from langchain_openai import ChatOpenAI  # noqa: PLC0415 - takes a second, also of tests that do not need it
+
         model = ChatOpenAI(
             model=MODEL,
             base_url=base_url(self.url),
@@ -119,17 +121,16 @@ class LangChain(Given):
             return _refusal(error)
 
 
-# --- Commands -------------------------------------------------------------------------------------------------------
+# --- A command -------------------------------------------------------------------------------------------------------
 
 
-async def run(*command: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+async def run(*command: str) -> tuple[int, str, str]:
     """Exit status, stdout, stderr."""
     program = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=env,
     )
     try:
         out, err = await asyncio.wait_for(program.communicate(), LIMIT_SECONDS)
@@ -137,28 +138,6 @@ async def run(*command: str, env: dict[str, str] | None = None) -> tuple[int, st
         program.kill()
         raise
     return program.returncode or 0, out.decode(), err.decode()
-
-
-@dataclass(slots=True)
-class LlmCommand(Given):
-    """`llm` with one more OpenAI-compatible model in its own folder. Its errors are a line on stderr."""
-
-    url: str = ""
-    folder: Path = Path()
-
-    async def ask(self, ask: Ask) -> Answer:
-        model = {"model_id": "shop", "model_name": MODEL, "api_base": base_url(self.url), "headers": self.headers}
-        (self.folder / "extra-openai-models.yaml").write_text(yaml.safe_dump([model]), encoding="utf-8")
-        cap = [] if ask.cap_tokens is None else ["-o", "max_tokens", str(ask.cap_tokens)]
-        mode = [] if ask.stream else ["--no-stream"]
-        command = [str(Path(sys.executable).parent / "llm"), "-m", "shop", "--key", self.key, "--no-log", *mode, *cap]
-        env = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LLM_USER_PATH": str(self.folder)}
-        status, out, err = await run(*command, QUESTION, env=env)
-        if status == 0:
-            return Answer(200, text=out.strip())
-        found = re.search(r"Error code: (\d+) - .*'code': '(\w+)'", err, re.DOTALL)
-        assert found is not None, err
-        return Answer(int(found[1]), found[2])
 
 
 @dataclass(slots=True)
@@ -211,22 +190,6 @@ class L402Requests:
         raise TypeError("it pays by itself")
 
 
-@dataclass(slots=True)
-class L402Sdk:
-    """`l402.L402Client` of the package l402sdk, whose wallet is a Core Lightning node."""
-
-    url: str
-    client: Any
-
-    async def ask(self, ask: Ask) -> Answer:
-        body = httpx.Request("POST", self.url, json=ask.body).content.decode()
-        answer = await asyncio.to_thread(self.client.post, self.url, body)
-        return Answer.of_json(answer.status, answer.text())
-
-    def give(self, credential: str) -> None:
-        raise TypeError("it pays by itself")
-
-
 # --- Rows -----------------------------------------------------------------------------------------------------------
 
 
@@ -239,33 +202,53 @@ async def _l402_requests(world: World, url: str, folder: Path) -> AsyncGenerator
 
 @asynccontextmanager
 async def _l402sdk(world: World, url: str, folder: Path) -> AsyncGenerator[Client]:
-    import l402  # noqa: PLC0415 - has no wheel for every platform
+    program = [sys.executable, "-m", "tests.clients.l402sdk_buyer"]
+    async with cln_wallet(world) as node, buyer(*program, url, node, cwd=ROOT) as running:
+        yield running
 
-    async with cln_wallet(world) as node:
-        yield L402Sdk(url, l402.L402Client.with_cln_rest(node, "rune"))
+
+@asynccontextmanager
+async def _llm(world: World, url: str, folder: Path) -> AsyncGenerator[Client]:
+    program = [sys.executable, "-m", "tests.clients.llm_buyer", base_url(url)]
+    env = {"HOME": str(folder), "LLM_USER_PATH": str(folder)}
+    async with buyer(*program, cwd=ROOT, way="key", env=env) as running:
+        yield running
 
 
-def _given(name: str, package: str | None, make: Any, way: Way) -> Kind:
+def _given(name: str, package: str | None, make: Make, way: Way) -> Kind:
     """A client whose user pays."""
 
     @asynccontextmanager
     async def opened(world: World, url: str, folder: Path) -> AsyncGenerator[Client]:
         yield make(way, url, folder)
 
-    return Kind(name, lambda: metadata.version(package) if package else "any", pays=False, used=USED[way], opened=opened)
+    def version() -> str:
+        return metadata.version(package) if package else "any"
+
+    return Kind(name, version, pays=False, used=USED[way], opened=opened)
+
+
+def _openai(way: Way, url: str, folder: Path) -> Client:
+    return OpenAISdk(way, url=url)
+
+
+def _langchain(way: Way, url: str, folder: Path) -> Client:
+    return LangChain(way, url=url)
+
+
+def _curl(way: Way, url: str, folder: Path) -> Client:
+    return Curl(way, url=url)
 
 
 def kinds() -> list[Kind]:
     """Every row of this module."""
-    rows = [
+    return [
         Kind("l402-requests", lambda: metadata.version("l402-requests"), pays=True, used="PyPI", opened=_l402_requests),
         Kind("l402sdk", lambda: metadata.version("l402sdk"), pays=True, used="PyPI", opened=_l402sdk),
+        _given("openai (Python)", "openai", _openai, "header"),
+        _given("openai (Python)", "openai", _openai, "key"),
+        _given("langchain-openai", "langchain-openai", _langchain, "header"),
+        _given("langchain-openai", "langchain-openai", _langchain, "key"),
+        Kind("llm", lambda: metadata.version("llm"), pays=False, used=USED["key"], opened=_llm),
+        _given("curl", None, _curl, "header"),
     ]
-    ways: tuple[Way, ...] = ("header", "key")
-    for way in ways:
-        rows += [
-            _given("openai (Python)", "openai", lambda way, url, _: OpenAISdk(way, url=url), way),
-            _given("langchain-openai", "langchain-openai", lambda way, url, _: LangChain(way, url=url), way),
-            _given("llm", "llm", lambda way, url, folder: LlmCommand(way, url=url, folder=folder), way),
-        ]
-    return [*rows, _given("curl", None, lambda way, url, _: Curl(way, url=url), "header")]
