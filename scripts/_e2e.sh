@@ -677,6 +677,9 @@ set_budget() { # SATS
     max_sats=$((10#$1))
 }
 
+# An argument overrules it.
+if [ -n "${MAX_SATS:-}" ]; then set_budget "$MAX_SATS"; fi
+
 # begin: a private folder, the wallet and the catalog; stops where nothing can be proven.
 begin() {
     local tool

@@ -9,6 +9,7 @@
 #                  not paid
 #
 # environment:
+#   MAX_SATS                the same as --max-sats
 #   PHOENIX_TEST_URL        the wallet that pays, a phoenixd (http://localhost:9741, the demo's)
 #   PHOENIX_TEST_PASSWORD   its full password; `demo` only for a wallet on this machine
 #   VERBOSE=1               print every request and reply, without the secrets in them

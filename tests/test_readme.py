@@ -89,7 +89,7 @@ def wait_for(what: str, log: Path, program: subprocess.Popen[bytes]) -> str:
     return text
 
 
-def paste(commands: str, cwd: Path, environment: dict[str, str]) -> str:
+def paste(commands: str, cwd: Path, environment: dict[str, str], within_seconds: float = SHELL_SECONDS) -> str:
     """What a shell prints for these lines."""
     done = subprocess.run(
         ["bash", "-c", commands],
@@ -97,7 +97,7 @@ def paste(commands: str, cwd: Path, environment: dict[str, str]) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=SHELL_SECONDS,
+        timeout=within_seconds,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -157,3 +157,17 @@ def test_the_quick_start_works_word_for_word(checkout: Path, environment: dict[s
         with pytest.raises(urllib.error.HTTPError) as page:
             urllib.request.urlopen("http://127.0.0.1:3000/", timeout=SHELL_SECONDS)
         assert "has not been built" in page.value.read().decode()
+
+
+def test_the_front_end_blocks_work_word_for_word(checkout: Path, environment: dict[str, str], tmp_path: Path):
+    """The seed's `npm install`, `npm run build` and `npm run dev`: a built page, and one with live reload."""
+    paste("cd frontend\nnpm install\nnpm run build", checkout, environment, within_seconds=SET_UP_SECONDS)
+    assert "/assets/" in (checkout / "frontend" / "dist" / "index.html").read_text()
+
+    log = tmp_path / "dev.log"
+    with running(["bash", "-ec", "cd frontend\nexec npm run dev"], checkout, environment, log) as dev:
+        said = wait_for("Local:", log, dev)
+        address = re.search(r"http://\S+?:\d+/", re.sub(r"\x1b\[[0-9;]*m", "", said))
+        assert address is not None
+        with urllib.request.urlopen(address[0], timeout=SHELL_SECONDS) as page:  # noqa: S310 - our own
+            assert "/src/main.tsx" in page.read().decode()

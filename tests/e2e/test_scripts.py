@@ -180,6 +180,16 @@ async def test_no_more_than_the_budget_is_paid(world: World):
     assert ran.checks("skip")[:2] == ["claim", "bare"]
 
 
+async def test_the_budget_can_come_from_the_environment(world: World):
+    """MAX_SATS is never passed, and an argument overrules it."""
+    bound = await prove(world, E2E, "chat", MAX_SATS="1")
+    raised = await prove(world, E2E, "chat", "--max-sats", "50", MAX_SATS="1")
+
+    assert (bound.code, bound.checks("FAIL")) == (1, ["paid"])
+    assert "left of the budget of 1" in bound.out
+    assert (raised.code, raised.checks("FAIL")) == (0, [])
+
+
 async def test_a_wallet_that_cannot_pay_says_why(world: World):
     """A payment that failed is told with the node's own reason; what would need it is skipped, not failed."""
     await world.parts.knobs("payer", pay_reason="recipient node rejected the payment")
@@ -324,6 +334,7 @@ async def test_a_lie_is_found(world: World, lie: Lie, failed: str, told: str):
         (["example.com"], {}, "'example.com' is not the address of a site"),
         (["--max-sats", "1e9"], {}, "--max-sats needs a whole number of sats"),
         (["--max-sats"], {}, "--max-sats needs a value"),
+        ([], {"MAX_SATS": "many"}, "--max-sats needs a whole number of sats"),
         (["a", "b", "c"], {}, "too many arguments"),
         ([], {"PHOENIX_TEST_URL": "https://wallet.example"}, "set PHOENIX_TEST_PASSWORD: the wallet at"),
         ([], {"PHOENIX_TEST_URL": "https://localhost.example"}, "set PHOENIX_TEST_PASSWORD: the wallet at"),
@@ -355,7 +366,14 @@ async def test_help_is_the_comment_at_the_top(script: Path):
 
     assert (told.code, told.err) == (0, "")
     assert told.out.startswith("usage: ")
-    for name in ("PHOENIX_TEST_URL", "PHOENIX_TEST_PASSWORD", "VERBOSE", "STRICT_KEYWORD_MATCH", "--max-sats"):
+    for name in (
+        "PHOENIX_TEST_URL",
+        "PHOENIX_TEST_PASSWORD",
+        "VERBOSE",
+        "STRICT_KEYWORD_MATCH",
+        "MAX_SATS",
+        "--max-sats",
+    ):
         assert name in told.out
 
 
