@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +23,12 @@ ROOT = Path(__file__).parent.parent
 SET_UP_SECONDS = 600.0
 SHELL_SECONDS = 60.0
 POLL_SECONDS = 0.2
+AS_IN_A_TERMINAL = (
+    sys.executable,
+    "-c",
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])",
+)
+"""A shell cannot trap what it was started ignoring, and whatever runs in the background is started ignoring Ctrl-C."""
 PORTS = (3000, 9740, 9741, 9742, 9749)
 """The README names them, so these tests run one after the other, in this file alone."""
 
@@ -69,7 +76,12 @@ def running(
     """A program that runs until it is told to stop, as Ctrl-C does."""
     with log.open("wb") as out:
         program = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            [*AS_IN_A_TERMINAL, *command],
+            cwd=cwd,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             yield program
