@@ -30,7 +30,6 @@ KEEPALIVE_SECONDS = 15.0
 TROUBLE_SECONDS = 60.0
 """How long an API is off sale after upstream refused our key; then one call may try again."""
 RETRY_AFTER_MAX_SECONDS = 120
-READ_CHUNK_BYTES = 65_536
 OUR_STANDING = re.compile(r"\b(org|proj|sk|user|req)[-_][A-Za-z0-9_-]{6,}|https?://\S+")
 QUOTA_CODES = frozenset(
     {
