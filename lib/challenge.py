@@ -12,9 +12,9 @@ from typing import TypeVar
 from cachetools import LRUCache
 
 from lib.core import l402
-from lib.core.credential import L402Credential
+from lib.core.credential import L402Credential, Unproven
 from lib.core.errors import ApiError, Code, retry_after
-from lib.core.l402 import Facts, Proven, RootKey
+from lib.core.l402 import Facts, Proven, RootKey, Signed
 from lib.core.money import Sat
 from lib.core.schema import Limits
 from lib.lightning.node import IncomingPayment, LightningNode, NodeUnavailable, PaymentState
@@ -149,6 +149,13 @@ class Till:
             raise ApiError(Code.INVALID_L402, f"This L402 credential is not valid: {error}.") from error
         self.proofs[digest] = proven
         return proven
+
+    def signed(self, shown: L402Credential | Unproven) -> Signed | None:
+        """The macaroon shown, if it is ours; whether it is paid is another question."""
+        try:
+            return l402.read(shown.macaroons, self.keys.roots, self.keys.ledger_id)
+        except (l402.InvalidL402, l402.NotOurs):
+            return None
 
     async def incoming(self, payment_hash: bytes) -> IncomingPayment:
         """What the node says of a payment. Raises ApiError phoenix_unavailable; a credential stays good."""

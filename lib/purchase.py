@@ -123,11 +123,8 @@ class Purchase:
 
         Raises ApiError payment_pending while the node waits for its payment: no new invoice is made meanwhile.
         """
-        try:
-            signed = l402.read(shown.macaroons, self.till.keys.roots, self.till.keys.ledger_id)
-        except (l402.InvalidL402, l402.NotOurs):
-            return None
-        if signed.facts.proof != l402.PROOF_NODE:
+        signed = self.till.signed(shown)
+        if signed is None or signed.facts.proof != l402.PROOF_NODE:
             return None
         if await on_ledger(self.ledger.balance(Owner.of_payment(signed.payment_hash))) is None:
             known = await self.till.incoming(signed.payment_hash)

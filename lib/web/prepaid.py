@@ -150,14 +150,10 @@ async def _paid_topup(services: Services, presented: Presented) -> Proven | None
 
 
 def _signed(services: Services, presented: Presented) -> Signed | None:
-    """The macaroon shown, if it is ours; whether it is paid is another question."""
+    """The macaroon shown, if one was shown and it is ours."""
     if not isinstance(presented, L402Credential | Unproven):
         return None
-    keys = services.purchase.till.keys
-    try:
-        return l402.read(presented.macaroons, keys.roots, keys.ledger_id)
-    except (l402.InvalidL402, l402.NotOurs):
-        return None
+    return services.purchase.till.signed(presented)
 
 
 def _unprovable(signed: Signed | None) -> ApiError:
