@@ -32,6 +32,13 @@ class LedgerUnavailable(Exception):
     """The ledger did not do it and nothing was written, or the outcome is unknown: repeat with the same op_id."""
 
 
+class LedgerWentBack(LedgerUnavailable):
+    """The ledger is older than what this process has seen of it: a backup was restored. Nothing was done.
+
+    It stays so until an operator has said what becomes of the payments of the lost part (`scripts/migrate --restored`).
+    """
+
+
 class LeaseExpired(Exception):
     """The caller's lease is stale: it must take a new one before it may hold anything."""
 
@@ -104,6 +111,11 @@ class Payment:
     """The account a refill belongs to."""
     confirmed: bool = False
     """The node itself has said that it was paid."""
+    quoted_at: float | None = None
+    """When its invoice was made, in Unix seconds, as its macaroon tells; None for what `open_topup` wrote down.
+
+    Matters only after a backup was restored: what was quoted before may have been credited in the lost part.
+    """
     received: Msat | None = None
     """With `confirmed`: what the node says arrived. What exceeds `amount` is booked as `over` in the same step.
 
@@ -140,6 +152,13 @@ class HoldRequest:
     quote: Quote
     pinned: Quote | None = None
     """The quote of the macaroon, used instead of `quote` while its payment has not yet paid for an answer."""
+    idempotency: bytes | None = None
+    """The digest of the client's Idempotency-Key (`idempotency_digest`), if it sent one."""
+
+    @property
+    def answer_name(self) -> bytes:
+        """Under what this call's answer is kept for its owner: its Idempotency-Key, or else the order itself."""
+        return self.idempotency or self.call.order_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +202,34 @@ class AskNodeFirst:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The same owner's same order was answered and paid before, and that answer is kept: hand it out, free.
+
+    Without an Idempotency-Key only an answer that was not delivered is kept: `drop_answer` once it is delivered.
+    """
+
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """The same order still runs: for this owner who has left it, or under the same Idempotency-Key. Come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReused:
+    """The owner used this Idempotency-Key for another order. Nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnderReview:
+    """Quoted before a backup was restored, and perhaps credited in the lost part: an operator decides.
+
+    Nothing was credited; the payment is listed by `reviews`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class InDoubt:
     """The account has credits that the node has not confirmed, oldest first.
 
@@ -220,7 +267,9 @@ class NotClaimable:
     """A bare preimage of anything but a top-up, or a refill, whose money is its account's. Nothing changed."""
 
 
-ClaimOutcome: TypeAlias = Claimed | AlreadyClaimed | NotClaimable | InDoubt | Frozen | Gone
+ClaimOutcome: TypeAlias = (
+    Claimed | AlreadyClaimed | NotClaimable | InDoubt | Frozen | Gone | Kept | KeyReused | UnderReview
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +344,32 @@ class TopupStatus:
     """Until its invoice expires; 0 once it has."""
 
 
-HoldOutcome: TypeAlias = Held | Short | Frozen | Gone
-RedeemOutcome: TypeAlias = Held | Short | Frozen | Gone | AskNodeFirst
+def idempotency_digest(key: str) -> bytes:
+    """What stands for a client's Idempotency-Key. Never equal to the digest of an order."""
+    return hashlib.sha256(b"alittlebitofmoney/idempotency-key\0" + key.encode()).digest()
+
+
+HoldOutcome: TypeAlias = Held | Short | Frozen | Gone | Kept | StillRunning | KeyReused
+RedeemOutcome: TypeAlias = HoldOutcome | AskNodeFirst | UnderReview
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer to keep for its owner, sealed under the owner's own secret: useless to who reads the database."""
+
+    sealed: bytes
+    keep_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAnswer:
+    """What a claim with an Idempotency-Key keeps, so that its repetition is answered with the same token."""
+
+    idempotency: bytes
+    """The digest of the key, as in a `HoldRequest`."""
+    order_digest: bytes
+    """Identifies what was asked."""
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +389,8 @@ class Settlement:
     """By how much the computed cost exceeded the ceiling, for the stop-loss."""
     loss: UsdPicos | None = None
     """An upper bound on what upstream may bill for a call that nobody pays, for the stop-loss."""
+    answer: Answer | None = None
+    """Kept in the same step, under the hold's owner and `answer_name`, in place of an older one of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,6 +481,37 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """How far a ledger has got. It only ever grows, unless a backup is restored."""
+
+    ledger_id: bytes
+    generation: int
+    """How often an operator has said what becomes of the payments of a lost part."""
+    newest_entry: int
+    """The highest entry id, 0 while there is none."""
+
+
+class Restored(StrEnum):
+    """What becomes of payments that were quoted before a restored ledger went into service again."""
+
+    HONOUR = "honour"
+    """Credited as any other: nobody loses, but what was credited and spent in the lost part can be spent again."""
+    REVIEW = "review"
+    """Credited only once an operator has approved each of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A payment that waits for an operator's word."""
+
+    payment_hash: bytes
+    amount: Msat
+    asked_at: datetime
+    """When its credential was first presented after the restoration."""
+    approved: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Losses:
     """What calls since some moment cost that nobody paid, for the stop-loss."""
 
@@ -424,11 +530,11 @@ class Ledger(Protocol):
         ...
 
     async def take_lease(self, lease: str) -> None:
-        """Begin a lease. Holds live as long as their lease is renewed."""
+        """Begin a lease. Holds live as long as their lease is renewed. Raises LedgerWentBack."""
         ...
 
     async def renew(self, lease: str) -> bool:
-        """Keep a lease alive. False if it has expired: it never comes back."""
+        """Keep a lease alive. False if it has expired: it never comes back. Raises LedgerWentBack."""
         ...
 
     async def end_lease(self, lease: str) -> None:
@@ -436,7 +542,10 @@ class Ledger(Protocol):
         ...
 
     async def expire(self, stale_after_seconds: float) -> int:
-        """Expire leases not renewed for so long and return their holds to the accounts; how many holds lapsed."""
+        """Expire leases not renewed for so long and return their holds to the accounts; how many holds lapsed.
+
+        Kept answers whose time is over go as well.
+        """
         ...
 
     async def redeem_and_hold(self, payment: Payment, request: HoldRequest, limits: UnconfirmedLimits) -> RedeemOutcome:
@@ -445,11 +554,11 @@ class Ledger(Protocol):
         A first credit goes to the account that `carry` owns, else opens a new one, and makes the payment an owner.
         A refill goes to its account and owns nothing, unless nobody owns that account any more.
         After a bare claim, the macaroon's first use makes its payment the only owner again: the token dies.
-        Raises LeaseExpired.
+        Then as `hold`. Raises LeaseExpired.
         """
         ...
 
-    async def credit(self, payment: Payment, limits: UnconfirmedLimits) -> Balance | AskNodeFirst | Gone:
+    async def credit(self, payment: Payment, limits: UnconfirmedLimits) -> Balance | AskNodeFirst | Gone | UnderReview:
         """Credit the payment if it is first seen, once per payment hash, for ever; the balance of its account.
 
         It counts as a use of the macaroon, like a call: no bare claim succeeds afterwards, and one made before is
@@ -481,7 +590,7 @@ class Ledger(Protocol):
         """One such invoice, however old; None if there never was one."""
         ...
 
-    async def credit_topup(self, payment_hash: bytes, received: Msat) -> Balance:
+    async def credit_topup(self, payment_hash: bytes, received: Msat) -> Balance | UnderReview:
         """The node says that this top-up is paid: credit and confirm it in one step, though nobody presented it.
 
         Leaves its credential as good as new: a bare preimage or the macaroon can still claim it. Repeating it changes
@@ -489,7 +598,9 @@ class Ledger(Protocol):
         """
         ...
 
-    async def claim(self, op_id: str, payment: Payment, token: Owner, how: ClaimKind) -> ClaimOutcome:
+    async def claim(
+        self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: ClaimAnswer | None = None
+    ) -> ClaimOutcome:
         """Credit the payment if it is first seen, then make the token the only owner of its account.
 
         The payment must be `confirmed`, else ValueError; a confirmation that is news here is noted, and thaws.
@@ -498,6 +609,8 @@ class Ledger(Protocol):
         does not fit; a rotation; a refill invoice; a revocation; looking at the balance is none — and the former
         token dies. With a bare preimage it is never repeated, needs a `topups` row of this amount, and is refused
         once the macaroon was used; a bare claim ends at the macaroon's first use.
+        With `keep` (by macaroon only, else ValueError) a repetition is Kept, or KeyReused for another order; a first
+        claim that succeeds keeps its answer in the same step.
         """
         ...
 
@@ -514,7 +627,11 @@ class Ledger(Protocol):
         ...
 
     async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
-        """Reserve the ceiling: only if balance − held ≥ ceiling and the lease is fresh. Raises LeaseExpired."""
+        """Reserve the ceiling: only if balance − held ≥ ceiling and the lease is fresh. Raises LeaseExpired.
+
+        Before that, the owner's kept answer to the same order is Kept, and an order that still runs is StillRunning:
+        with an Idempotency-Key whenever it runs, without one only after `note_left`.
+        """
         ...
 
     async def settle(self, settlement: Settlement) -> Settled:
@@ -522,6 +639,14 @@ class Ledger(Protocol):
 
         A settle after an expiry still debits min(charge, balance − held), once, and writes the shortfall on the hold.
         """
+        ...
+
+    async def note_left(self, hold_id: str) -> None:
+        """The buyer has left this running call. Until it ends, the same order of the same owner is StillRunning."""
+        ...
+
+    async def drop_answer(self, owner: Owner, name: bytes) -> None:
+        """A kept answer was delivered: forget it. `name` is the request's `answer_name`. Repeating changes nothing."""
         ...
 
     async def balance(self, owner: Owner) -> Balance | None:
@@ -546,6 +671,22 @@ class Ledger(Protocol):
 
     async def deny(self, payment_hash: bytes, reason: str) -> None:
         """The node clearly says not paid: freeze the account. Running calls settle."""
+        ...
+
+    async def position(self) -> Position:
+        """How far the ledger has got."""
+        ...
+
+    async def accept_restored(self, choice: Restored) -> Position:
+        """An operator takes a restored ledger into service: payments quoted before now are treated as chosen."""
+        ...
+
+    async def reviews(self, limit: int) -> Sequence[Review]:
+        """Payments that wait, or waited, for an operator's word, oldest first."""
+        ...
+
+    async def approve(self, payment_hash: bytes) -> bool:
+        """Let a payment under review be credited when its credential comes again. False if it is not listed."""
         ...
 
     async def totals(self) -> Totals:
