@@ -35,7 +35,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
-Argument: TypeAlias = None | bool | int | str | bytes | Mapping[str, Any] | Sequence[Any]
+Argument: TypeAlias = bool | int | str | bytes | Mapping[str, Any] | Sequence[Any] | None
 """A parameter's value. Bytes are a bytea; a mapping or sequence is a jsonb and holds no bytes."""
 
 SCANS = frozenset({"alb_totals", "alb_losses", "alb_audit"})
