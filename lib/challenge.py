@@ -19,7 +19,7 @@ from lib.core.money import Sat
 from lib.core.schema import Limits
 from lib.lightning.node import IncomingPayment, LightningNode, NodeUnavailable, PaymentState
 from lib.store.ledger import LeaseExpired, LedgerUnavailable, Payment
-from lib.throttle import Throttle
+from lib.throttle import Share, Throttle
 
 log = logging.getLogger(__name__)
 Outcome = TypeVar("Outcome")
@@ -114,7 +114,7 @@ class Till:
         Raises ApiError rate_limited or phoenix_unavailable.
         """
         asked = facts.amount.sat_rounded_up()
-        self._count_invoice(counted)
+        await self._count_invoice(counted)
         expiry = self.limits.invoice_expiry_seconds
         try:
             invoice = await self.node.create_invoice(asked, f"{self.title}: {what}"[:DESCRIPTION_MAX_CHARS], expiry)
@@ -159,7 +159,8 @@ class Till:
 
     async def incoming(self, payment_hash: bytes) -> IncomingPayment:
         """What the node says of a payment. Raises ApiError phoenix_unavailable; a credential stays good."""
-        wait = self.throttle.wait_seconds("node-questions", payment_hash.hex(), NODE_QUESTIONS_PER_MINUTE)
+        share = Share("node-questions", payment_hash.hex(), NODE_QUESTIONS_PER_MINUTE)
+        wait = await on_ledger(self.throttle.wait_seconds(share))
         if wait:
             raise retry_after(Code.RATE_LIMITED, wait, "This payment is asked for too often.")
         try:
@@ -174,13 +175,12 @@ class Till:
             raise retry_after(Code.PAYMENT_PENDING, PENDING_RETRY_SECONDS)
         return known
 
-    def _count_invoice(self, counted: str | None) -> None:
+    async def _count_invoice(self, counted: str | None) -> None:
         """The node keeps every invoice for ever: bound how many are made, also for those who pay."""
-        wait = 0
+        shares = [Share("invoices", "all", self.limits.invoices_per_minute)]
         if counted is not None:  # first, so that what is refused here takes nothing from everybody's budget
-            limit = self.limits.differences_per_account_per_minute
-            wait = self.throttle.wait_seconds("differences", counted, limit)
-        wait = wait or self.throttle.wait_seconds("invoices", "all", self.limits.invoices_per_minute)
+            shares.insert(0, Share("differences", counted, self.limits.differences_per_account_per_minute))
+        wait = await on_ledger(self.throttle.wait_seconds(*shares))
         if wait:
             raise retry_after(Code.RATE_LIMITED, wait, "Too many invoices are being made.")
 

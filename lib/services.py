@@ -24,7 +24,7 @@ from lib.purchase import Lease, Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable
 from lib.store.sqlite import SqliteLedger
-from lib.throttle import Throttle
+from lib.throttle import MemoryThrottle, Throttle
 from lib.topup import Topups
 from lib.upstream import Upstream
 
@@ -89,7 +89,7 @@ async def _assembled(
         limits=config.limits,
         keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
         node=node,
-        throttle=Throttle(),
+        throttle=MemoryThrottle(),
         clock=time.time,
         randomness=Randomness(secrets.token_bytes),
     )
