@@ -65,6 +65,12 @@ Mark: TypeAlias = Mapping[bytes, Height]
 """What was remembered at some moment, by ledger id."""
 
 
+def is_below(position: Position, mark: Mark) -> bool:
+    """Whether a ledger at this position has gone back since the mark was taken."""
+    known = mark.get(position.ledger_id)
+    return known is not None and known.excludes(Height(position.generation, position.newest_entry))
+
+
 class Watermark:
     """The highest position seen of each ledger, by this process and by others that share the directory.
 
@@ -99,8 +105,9 @@ class Watermark:
         Once it was, only a higher generation will do: a ledger that went back and sold on has still lost a part.
         A file that cannot be written is logged and stops nobody: memory remembers.
         """
-        seen, known = Height(position.generation, position.newest_entry), since.get(position.ledger_id)
-        if known is not None and known.excludes(seen):
+        seen = Height(position.generation, position.newest_entry)
+        if is_below(position, since):
+            known = since[position.ledger_id]
             if not known.went_back:
                 log.error("%s (it was at %s, it is at %s)", WENT_BACK, known, seen)
             seen = replace(known, went_back=True)
