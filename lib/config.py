@@ -123,9 +123,8 @@ class Settings:
 
 def read(environ: Mapping[str, str], root: Path) -> Settings:
     """Read everything. The process environment wins over `.env.secrets`. Raises ConfigError."""
-    demo = environ.get("ALITTLEBITOFMONEY_DEMO") == "1"
-    secrets_file = {} if demo else _secrets_file(root / SECRETS_FILE)  # play money buys nothing with real keys
-    env = {name: value for name, value in {**secrets_file, **environ}.items() if value}
+    demo = _is_demo(environ)
+    env = _merged(environ, root)
     config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
     urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
     return Settings(
@@ -140,10 +139,16 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
         overridden=frozenset(name for name in config.apis if env.get(_base_url_name(name))),
         trusted_proxies=_networks(config.limits.trusted_proxies),
         ledger=_ledger(env),
-        data_dir=Path(env.get("ALITTLEBITOFMONEY_DATA_DIR") or DEFAULT_DATA_DIR).expanduser(),
+        data_dir=_data_dir(env),
         fixed_btc_price=_fixed_price(env.get("BTC_USD", ""), allowed=demo or config.allow_fixed_price),
         demo=demo,
     )
+
+
+def read_ledger(environ: Mapping[str, str], root: Path) -> tuple[Place, Path]:
+    """Where the ledger is, and the data directory, for programs that sell nothing. Raises ConfigError."""
+    env = _merged(environ, root)
+    return _ledger(env), _data_dir(env)
 
 
 def process_environment() -> Mapping[str, str]:
@@ -231,6 +236,20 @@ def _resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
             node = option
     reference = node.get("$ref")
     return document["$defs"][reference.rpartition("/")[2]] if reference else node
+
+
+def _is_demo(environ: Mapping[str, str]) -> bool:
+    return environ.get("ALITTLEBITOFMONEY_DEMO") == "1"
+
+
+def _merged(environ: Mapping[str, str], root: Path) -> dict[str, str]:
+    """What is set, by the process or by the secrets file. Play money buys nothing with real keys."""
+    secrets_file = {} if _is_demo(environ) else _secrets_file(root / SECRETS_FILE)
+    return {name: value for name, value in {**secrets_file, **environ}.items() if value}
+
+
+def _data_dir(env: Mapping[str, str]) -> Path:
+    return Path(env.get("ALITTLEBITOFMONEY_DATA_DIR") or DEFAULT_DATA_DIR).expanduser()
 
 
 def _secrets_file(path: Path) -> dict[str, str]:

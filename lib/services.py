@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TypeAlias
 
 from lib.btc_price import PUBLIC_SOURCES, BtcPriceFeed, BtcPriceSource, FeedLimits, FixedBtcPrice
@@ -19,7 +20,7 @@ from lib.challenge import Keys, Randomness, Till
 from lib.config import ConfigError, Settings
 from lib.core import catalog
 from lib.core.catalog import Catalog
-from lib.core.place import InFile, InPostgres, InSupabase
+from lib.core.place import InFile, InPostgres, InSupabase, Place
 from lib.health import Health
 from lib.lease import Lease
 from lib.lightning.node import LightningNode
@@ -76,7 +77,7 @@ async def open_ledger(settings: Settings, wait_seconds: float = LEDGER_START_SEC
     until = time.monotonic() + wait_seconds
     while True:
         try:
-            return await _ledger_at(settings)
+            return await ledger_at(settings.ledger, settings.data_dir)
         except LedgerUnavailable as error:
             left = until - time.monotonic()
             if left <= 0:
@@ -86,12 +87,13 @@ async def open_ledger(settings: Settings, wait_seconds: float = LEDGER_START_SEC
             await asyncio.sleep(min(left, LEDGER_RETRY_SECONDS))
 
 
-async def _ledger_at(settings: Settings) -> Ledger:
-    match settings.ledger:
+async def ledger_at(place: Place, data_dir: Path) -> Ledger:
+    """Open the ledger once. Raises LedgerUnavailable, and what the ledger's own opening raises."""
+    match place:
         case InFile():
-            return await SqliteLedger.open(settings.data_dir)
+            return await SqliteLedger.open(data_dir)
         case InPostgres() | InSupabase():
-            raise ConfigError(f"a ledger in {settings.ledger.kind} is not in this release")
+            raise ConfigError(f"a ledger in {place.kind} is not in this release")
 
 
 @asynccontextmanager
