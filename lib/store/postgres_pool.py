@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -146,19 +146,19 @@ class PooledCalls:
     async def _attempt(self, function: str, arguments: Mapping[str, Argument]) -> Any:
         """Once. Raises _OutcomeUnknown or LedgerUnavailable for all that is the database's trouble and not a bug."""
         try:
-            connection = cast("_Connection", await self._pool.acquire(timeout=self._limits.acquire_seconds))
+            with _judging():
+                connection = cast("_Connection", await self._pool.acquire(timeout=self._limits.acquire_seconds))
         except TimeoutError as error:
             raise LedgerUnavailable("no connection to the database became free in time") from error
-        except Exception as error:
-            raise _judged(error) from error
+        opened_at = connection.opened_at  # a connection that breaks is taken from us, and with it what it knows
         try:
-            return await self._ask(connection, function, arguments)
-        except Exception as error:
-            raise _judged(error) from error
+            with _judging():
+                return await self._ask(connection, function, arguments)
+        except TimeoutError as error:
+            raise _OutcomeUnknown("no reply in time") from error
         finally:
-            # A connection that is broken by now is no news.
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self._let_go(connection)
+            with contextlib.suppress(*_TROUBLES):  # a connection that is broken by now is no news
+                await self._let_go(connection, opened_at)
 
     async def _ask(self, connection: asyncpg.Connection, function: str, arguments: Mapping[str, Argument]) -> Any:
         if function not in ANSWERED_THOUGH_GONE_BACK:
@@ -171,8 +171,8 @@ class PooledCalls:
             await connection.execute(f"SET LOCAL statement_timeout = {round(SCAN_LIMIT_SECONDS * MS_PER_SECOND)}")
             return await connection.fetchval(query, *arguments.values(), timeout=SCAN_LIMIT_SECONDS)
 
-    async def _let_go(self, connection: _Connection) -> None:
-        if self._monotonic() - connection.opened_at > self._limits.lifetime_seconds:
+    async def _let_go(self, connection: _Connection, opened_at: float) -> None:
+        if self._monotonic() - opened_at > self._limits.lifetime_seconds:
             await connection.close(timeout=self._limits.connect_seconds)
         await self._pool.release(connection, timeout=self._limits.connect_seconds)
 
@@ -192,14 +192,15 @@ class PooledCalls:
 async def migrate(url: str, limits: PoolLimits = LIMITS) -> None:
     """Bring the schema up to date. Raises LedgerNewerThanCode, LedgerUnavailable."""
     try:
-        connection = await asyncpg.connect(url, **_connect_arguments(limits))
-        try:
-            await connection.execute("SET statement_timeout = 0")  # it waits for who migrates at the same time
-            await postgres_schema.migrate(connection)
-        finally:
-            await connection.close()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _judged(error) from error
+        with _judging():
+            connection = await asyncpg.connect(url, **_connect_arguments(limits))
+            try:
+                await connection.execute("SET statement_timeout = 0")  # it waits for who migrates at the same time
+                await postgres_schema.migrate(connection)
+            finally:
+                await connection.close()
+    except (_OutcomeUnknown, TimeoutError) as error:
+        raise LedgerUnavailable(f"the database does not answer: {error}") from error
 
 
 def _connect_arguments(limits: PoolLimits) -> dict[str, Any]:
@@ -239,10 +240,29 @@ _UNAVAILABLE_STATES = frozenset({"25006", "55P03", "42501", "42883", "42P01", "3
 """Writes refused, a lock not had in time; no right, or no ledger there."""
 
 
+_TROUBLES = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+
+@contextlib.contextmanager
+def _judging() -> Generator[None]:
+    """Raise what a failure of the database means. Bugs, and constraints that refused something, stay what they are.
+
+    A TimeoutError stays as well: its meaning depends on what was waited for.
+    """
+    try:
+        yield
+    except TimeoutError:
+        raise
+    except _TROUBLES as error:
+        judged = _judged(error)
+        if judged is error:
+            raise
+        raise judged from error
+
+
 def _judged(error: Exception) -> Exception:
-    """What to raise for a failure of the database. Bugs, and constraints that refused something, stay what they are."""
     if isinstance(error, asyncpg.PostgresError):
-        state: str = error.sqlstate or ""
+        state = error.sqlstate or ""
         if state[:2] in _AGAIN_CLASSES or state in _AGAIN_STATES:
             return _OutcomeUnknown(f"{state} {error}")
         if state[:2] in _UNAVAILABLE_CLASSES or state in _UNAVAILABLE_STATES:
@@ -250,6 +270,4 @@ def _judged(error: Exception) -> Exception:
         return error
     if isinstance(error, asyncpg.DataError):
         return error
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError):
-        return _OutcomeUnknown(f"{type(error).__name__}: {error}")
-    return error
+    return _OutcomeUnknown(f"{type(error).__name__}: {error}")

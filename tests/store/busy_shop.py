@@ -1,6 +1,7 @@
 """A program that a test kills: it sells calls from a ledger as fast as it can and prints what was acknowledged.
 
-Each line is `credit|hold|settle <id> <msat>`, printed only after the ledger said that it was done.
+Its arguments are a directory and, for a ledger in PostgreSQL, a URL. Each line is `credit|hold|settle <id> <msat>`,
+printed only after the ledger said that it was done.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ import os
 import sys
 from pathlib import Path
 
+from lib.store.ledger import Ledger
+from lib.store.postgres import PostgresLedger
 from lib.store.sqlite import SqliteLedger
+from lib.store.watermark import Watermark
 from tests.store.desk import LEASE, Desk
 
 CREDIT_MSAT = 1_000_000_000
@@ -34,9 +38,17 @@ def say(what: str, name: str, msat: int) -> None:
     os.write(1, f"{what} {name} {msat}\n".encode())
 
 
+async def opened(directory: Path, url: str | None = None) -> Ledger:
+    """The ledger to sell from."""
+    if url is None:
+        return await SqliteLedger.open(directory)
+    return await PostgresLedger.open(url, Watermark(directory))
+
+
 async def main() -> None:
     """Sell until killed; one call is left running on purpose."""
-    ledger = await SqliteLedger.open(Path(sys.argv[1]))
+    directory, *url = sys.argv[1:]
+    ledger = await opened(Path(directory), *url)
     await ledger.take_lease(LEASE)
     desk = Desk(ledger)
     left = await desk.held(await desk.account(CREDIT_MSAT, "left"), 500)
