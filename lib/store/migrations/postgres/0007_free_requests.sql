@@ -1,7 +1,8 @@
 -- The limits on what is free, shared by all processes.
 
--- How many requests the last 60 seconds saw, at most: this minute's, and of the last one's the share that is not yet
--- 60 seconds ago. Needs two numbers per key, whatever the limit.
+-- How many requests the last 60 seconds saw, as if those of the minute before had come evenly: this minute's, and of
+-- that one's the share that is not 60 seconds ago. It takes two numbers per key, whatever the limit; a minute of the
+-- clock never sees more than the limit, and no 60 seconds see twice as many.
 CREATE FUNCTION alittlebitofmoney.seen(p_before integer, p_now integer, p_elapsed double precision)
 RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
     SELECT p_before * (1 - p_elapsed) + p_now
