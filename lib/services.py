@@ -28,7 +28,9 @@ from lib.lightning.phoenixd import Phoenixd
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
+from lib.store.postgres import PostgresLedger
 from lib.store.sqlite import SqliteLedger
+from lib.store.watermark import Watermark
 from lib.throttle import CountsFree, MemoryThrottle, SharedThrottle, Throttle
 from lib.topup import Topups
 from lib.upstream import Upstream
@@ -92,7 +94,9 @@ async def ledger_at(place: Place, data_dir: Path) -> Ledger:
     match place:
         case InFile():
             return await SqliteLedger.open(data_dir)
-        case InPostgres() | InSupabase():
+        case InPostgres(url):
+            return await PostgresLedger.open(url, await asyncio.to_thread(Watermark, data_dir))
+        case InSupabase():
             raise ConfigError(f"a ledger in {place.kind} is not in this release")
 
 
