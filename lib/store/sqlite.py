@@ -17,10 +17,20 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from lib.core.endings import Ending
 from lib.core.money import Msat
-from lib.store import schema, sqlite_audit, sqlite_credits, sqlite_holds, sqlite_owners, sqlite_reads, sqlite_topups
+from lib.store import (
+    schema,
+    sqlite_answers,
+    sqlite_audit,
+    sqlite_credits,
+    sqlite_holds,
+    sqlite_owners,
+    sqlite_reads,
+    sqlite_restored,
+    sqlite_topups,
+)
 from lib.store.data_directory import DataDirectory, LedgerLocked
 from lib.store.lane import Lane
-from lib.store.ledger import AskNodeFirst, Gone, Owner, OwnerKind, PaymentKind, Topup
+from lib.store.ledger import AskNodeFirst, ClaimKind, Gone, Owner, OwnerKind, PaymentKind, Topup, UnderReview
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,7 +40,7 @@ if TYPE_CHECKING:
     from lib.store.ledger import (
         Adjusted,
         Balance,
-        ClaimKind,
+        ClaimAnswer,
         ClaimOutcome,
         CreditInDoubt,
         Entry,
@@ -40,7 +50,10 @@ if TYPE_CHECKING:
         Losses,
         Owed,
         Payment,
+        Position,
         RedeemOutcome,
+        Restored,
+        Review,
         Revoked,
         Rotated,
         Settled,
@@ -137,11 +150,11 @@ class SqliteLedger:
             lambda db: sqlite_holds.redeem_and_hold(db, payment, request, limits, new_account=account)
         )
 
-    async def credit(self, payment: Payment, limits: UnconfirmedLimits) -> Balance | AskNodeFirst | Gone:
+    async def credit(self, payment: Payment, limits: UnconfirmedLimits) -> Balance | AskNodeFirst | Gone | UnderReview:
         """See `Ledger`."""
         account = self._new_account_id()
 
-        def operation(db: sqlite3.Connection) -> Balance | AskNodeFirst | Gone:
+        def operation(db: sqlite3.Connection) -> Balance | AskNodeFirst | Gone | UnderReview:
             refusal = sqlite_credits.book_on_trust(db, payment, limits, new_account=account)
             if refusal is not None:
                 return refusal
@@ -169,19 +182,27 @@ class SqliteLedger:
         """See `Ledger`."""
         return await self._reader.run(lambda db: sqlite_topups.find_topup(db, payment_hash))
 
-    async def credit_topup(self, payment_hash: bytes, received: Msat) -> Balance:
+    async def credit_topup(self, payment_hash: bytes, received: Msat) -> Balance | UnderReview:
         """See `Ledger`."""
         account = self._new_account_id()
         return await self._writer.run(
             lambda db: sqlite_topups.credit_topup(db, payment_hash, received, new_account=account)
         )
 
-    async def claim(self, op_id: str, payment: Payment, token: Owner, how: ClaimKind) -> ClaimOutcome:
+    async def claim(
+        self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: ClaimAnswer | None = None
+    ) -> ClaimOutcome:
         """See `Ledger`."""
         _require_token(token)
         if not payment.confirmed:
             raise ValueError("nothing is claimed before the node has confirmed it")
+        if keep is not None and how is not ClaimKind.MACAROON:
+            raise ValueError("a bare preimage is known to others: what it claimed is not told again")
         account = self._new_account_id()
+        if keep is not None:
+            return await self._writer.run(
+                lambda db: sqlite_owners.claim_and_keep(db, op_id, payment, token, keep, new_account=account)
+            )
         return await self._writer.run(
             lambda db: sqlite_owners.claim(db, op_id, payment, token, how, new_account=account)
         )
@@ -215,6 +236,14 @@ class SqliteLedger:
             raise ValueError("a hold lapses with its lease; nobody settles it so")
         return await self._writer.run(lambda db: sqlite_holds.settle(db, settlement))
 
+    async def note_left(self, hold_id: str) -> None:
+        """See `Ledger`."""
+        await self._writer.run(lambda db: sqlite_answers.note_left(db, hold_id))
+
+    async def drop_answer(self, owner: Owner, name: bytes) -> None:
+        """See `Ledger`."""
+        await self._writer.run(lambda db: sqlite_answers.drop(db, owner, name))
+
     async def balance(self, owner: Owner) -> Balance | None:
         """See `Ledger`."""
         return await self._reader.run(lambda db: sqlite_reads.balance_of_owner(db, owner))
@@ -240,6 +269,23 @@ class SqliteLedger:
     async def deny(self, payment_hash: bytes, reason: str) -> None:
         """See `Ledger`. A credit once confirmed is not denied any more. Raises CreditUnknown."""
         await self._writer.run(lambda db: sqlite_credits.deny(db, payment_hash, reason))
+
+    async def position(self) -> Position:
+        """See `Ledger`."""
+        return await self._reader.run(sqlite_restored.position)
+
+    async def accept_restored(self, choice: Restored) -> Position:
+        """See `Ledger`."""
+        return await self._writer.run(lambda db: sqlite_restored.accept(db, choice))
+
+    async def reviews(self, limit: int) -> Sequence[Review]:
+        """See `Ledger`. `limit` from 1 to 1,000."""
+        _require_page(limit)
+        return await self._reader.run(lambda db: sqlite_restored.reviews(db, limit))
+
+    async def approve(self, payment_hash: bytes) -> bool:
+        """See `Ledger`."""
+        return await self._writer.run(lambda db: sqlite_restored.approve(db, payment_hash))
 
     async def totals(self) -> Totals:
         """See `Ledger`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lib.core.money import Msat
+from lib.store import sqlite_restored
 from lib.store.ledger import (
     AccountUnknown,
     Adjusted,
@@ -16,6 +17,7 @@ from lib.store.ledger import (
     OwnerKind,
     PaymentKind,
     TooMuch,
+    UnderReview,
 )
 
 if TYPE_CHECKING:
@@ -26,23 +28,26 @@ if TYPE_CHECKING:
 
 def book_on_trust(
     db: sqlite3.Connection, payment: Payment, limits: UnconfirmedLimits, new_account: str
-) -> AskNodeFirst | None:
+) -> AskNodeFirst | UnderReview | None:
     """Credit the payment unless that was done before, or is too much to do before the node was asked."""
     if not (payment.confirmed or _is_credited(db, payment.payment_hash)) and _too_much(db, payment.amount, limits):
         return AskNodeFirst()
-    book(db, payment, new_account)
-    return None
+    return book(db, payment, new_account)
 
 
-def book(db: sqlite3.Connection, payment: Payment, new_account: str) -> None:
-    """Credit the payment unless that was done before. `new_account` is the id to use if one must be opened.
+def book(db: sqlite3.Connection, payment: Payment, new_account: str) -> UnderReview | None:
+    """Credit the payment unless that was done before, or is for an operator to decide.
 
-    If the node said yes to it, that is noted, whether the credit is new or not.
+    `new_account` is the id to use if one must be opened. If the node said yes to it, that is noted, whether the credit
+    is new or not.
     """
     if not _is_credited(db, payment.payment_hash):
+        if sqlite_restored.must_be_reviewed(db, payment):
+            return UnderReview()
         _credit(db, payment, new_account)
     if payment.confirmed:
         _say_yes(db, payment.payment_hash, payment.received)
+    return None
 
 
 def add_owner(db: sqlite3.Connection, payment_hash: bytes, account: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lib.core.endings import Ending
 from lib.core.money import BtcPrice, Msat
-from lib.store import sqlite_credits, sqlite_owners
+from lib.store import sqlite_answers, sqlite_credits, sqlite_owners
 from lib.store.ledger import (
     EntryKind,
     Frozen,
@@ -14,11 +14,14 @@ from lib.store.ledger import (
     Held,
     HoldEnded,
     HoldUnknown,
+    Kept,
+    KeyReused,
     LeaseExpired,
     Owner,
     Quote,
     Settled,
     Short,
+    StillRunning,
 )
 
 if TYPE_CHECKING:
@@ -49,8 +52,8 @@ RETURNING id, balance_msat, held_msat, (SELECT first_used_at_us FROM owners WHER
 
 _RECORD = """
 INSERT INTO holds (id, account, owner_kind, owner_digest, payment_hash, lease, ceiling_msat, btc_price_usd_micros,
-    order_digest, request_id, api, path, model, opened_at_us, opened_balance_msat, opened_held_msat)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now_us(), ?, ?)
+    idempotency, order_digest, request_id, api, path, model, opened_at_us, opened_balance_msat, opened_held_msat)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now_us(), ?, ?)
 """
 
 _END = """
@@ -84,7 +87,8 @@ def end_lease(db: sqlite3.Connection, lease: str) -> None:
 
 
 def expire(db: sqlite3.Connection, stale_after_seconds: float) -> int:
-    """End leases not renewed for so long; how many holds lapsed."""
+    """End leases not renewed for so long; how many holds lapsed. Old kept answers go, too."""
+    sqlite_answers.drop_expired(db)
     db.execute(
         "UPDATE leases SET ended_at_us = now_us() WHERE ended_at_us IS NULL AND renewed_at_us <= now_us() - ?",
         (round(stale_after_seconds * _MICROS_PER_SECOND),),
@@ -176,9 +180,10 @@ def _reserve(
         "lease": request.lease,
         "op_id": request.op_id,
     }
-    row = db.execute(_RESERVE, wanted).fetchone()
+    recalled = sqlite_answers.recalled(db, owner, request)
+    row = None if recalled else db.execute(_RESERVE, wanted).fetchone()
     if row is None:
-        return _refusal(db, owner, request, quote)
+        return _instead(db, owner, request, quote, recalled)
     account, balance_msat, held_msat, used_at_us = row
     if used_at_us is None:
         sqlite_owners.note_use(db, owner)
@@ -187,18 +192,25 @@ def _reserve(
         _RECORD,
         (
             *(request.op_id, account, owner.kind, owner.digest, payment_hash, request.lease),
-            *(quote.ceiling.value, quote.btc_price.usd_micros),
+            *(quote.ceiling.value, quote.btc_price.usd_micros, request.idempotency),
             *(call.order_digest, call.request_id, call.api, call.path, call.model, balance_msat, held_msat),
         ),
     )
     return Held(request.op_id, account, quote, balance=Msat(balance_msat), held=Msat(held_msat))
 
 
-def _refusal(db: sqlite3.Connection, owner: Owner, request: HoldRequest, quote: Quote) -> HoldOutcome:
-    """Why nothing was reserved: it was before, or the lease has ended, or the account says no."""
+def _instead(
+    db: sqlite3.Connection,
+    owner: Owner,
+    request: HoldRequest,
+    quote: Quote,
+    recalled: Kept | StillRunning | KeyReused | None,
+) -> HoldOutcome:
+    """Why nothing was reserved: it was before, or is answered, or the lease has ended, or the account says no."""
     if (first := _first_result(db, request.op_id)) is not None:
         return first
-    _require_lease(db, request.lease)
+    if recalled is None:
+        _require_lease(db, request.lease)
     row = db.execute(
         "SELECT id, balance_msat, held_msat, frozen FROM accounts"
         " WHERE id = (SELECT account FROM owners WHERE kind = ? AND digest = ?)",
@@ -208,7 +220,9 @@ def _refusal(db: sqlite3.Connection, owner: Owner, request: HoldRequest, quote: 
         return Gone()
     sqlite_owners.note_use(db, owner)
     account, balance_msat, held_msat, frozen = row
-    return Frozen(account) if frozen else Short(account, quote, balance=Msat(balance_msat), held=Msat(held_msat))
+    if frozen:
+        return Frozen(account)
+    return recalled or Short(account, quote, balance=Msat(balance_msat), held=Msat(held_msat))
 
 
 def _debit_late(db: sqlite3.Connection, account: str, asked: Msat) -> Settled:
@@ -241,6 +255,8 @@ def _record_end(
             *(end.op_id, settled.balance.value, settled.held.value, end.hold_id),
         ),
     )
+    if end.answer is not None:
+        sqlite_answers.keep_for_hold(db, end.hold_id, end.answer)
     if not settled.charge:
         return
     db.execute(

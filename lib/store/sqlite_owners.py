@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lib.core.money import Msat
-from lib.store import sqlite_credits
+from lib.store import sqlite_answers, sqlite_credits
 from lib.store.ledger import (
     AlreadyClaimed,
     Claimed,
@@ -25,7 +25,7 @@ from lib.store.ledger import (
 if TYPE_CHECKING:
     import sqlite3
 
-    from lib.store.ledger import ClaimOutcome, Payment
+    from lib.store.ledger import ClaimAnswer, ClaimOutcome, Payment
 
 # Every payment that owned the account, and every one that the dying token had been claimed with.
 _CLAIM_PAYMENTS = """
@@ -36,6 +36,22 @@ WHERE account = :account AND (
 """
 
 
+def claim_and_keep(
+    db: sqlite3.Connection, op_id: str, payment: Payment, token: Owner, keep: ClaimAnswer, *, new_account: str
+) -> ClaimOutcome:
+    """Claim by macaroon, or hear again what was answered to the same Idempotency-Key."""
+    if (first := _first_result(db, op_id)) is not None:
+        return Claimed(*first)
+    owner = Owner.of_payment(payment.payment_hash)
+    kept = sqlite_answers.find(db, owner, keep.idempotency, keep.order_digest)
+    if kept is not None:
+        return kept
+    outcome = claim(db, op_id, payment, token, ClaimKind.MACAROON, new_account=new_account)
+    if isinstance(outcome, Claimed):
+        sqlite_answers.keep_for_claim(db, owner, keep.idempotency, keep.order_digest, keep.answer)
+    return outcome
+
+
 def claim(
     db: sqlite3.Connection, op_id: str, payment: Payment, token: Owner, how: ClaimKind, *, new_account: str
 ) -> ClaimOutcome:
@@ -44,7 +60,8 @@ def claim(
         return Claimed(*first)
     if not _claimable(db, payment, how):
         return NotClaimable()
-    sqlite_credits.book(db, payment, new_account)
+    if (refusal := sqlite_credits.book(db, payment, new_account)) is not None:
+        return refusal
     if how is ClaimKind.MACAROON:
         note_macaroon(db, payment.payment_hash)
     account, claimed_by, used_at_us, frozen = db.execute(

@@ -15,6 +15,7 @@ from lib.store.ledger import (
     TopupState,
     TopupStatus,
     TopupUnknown,
+    UnderReview,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def open_topup(db: sqlite3.Connection, topup: Topup, expires_in_seconds: float) 
     )
 
 
-def credit_topup(db: sqlite3.Connection, payment_hash: bytes, received: Msat, new_account: str) -> Balance:
+def credit_topup(
+    db: sqlite3.Connection, payment_hash: bytes, received: Msat, new_account: str
+) -> Balance | UnderReview:
     """What was written down is credited as the node says; its macaroon stays unused."""
     found = find_topup(db, payment_hash)
     if found is None:
@@ -66,8 +69,8 @@ def credit_topup(db: sqlite3.Connection, payment_hash: bytes, received: Msat, ne
         confirmed=True,
         received=received,
     )
-    sqlite_credits.book(db, payment, new_account)
-    return sqlite_reads.balance_where_booked(db, payment_hash)
+    refusal = sqlite_credits.book(db, payment, new_account)
+    return refusal or sqlite_reads.balance_where_booked(db, payment_hash)
 
 
 def open_topups(db: sqlite3.Connection, limit: int) -> Sequence[Topup]:

@@ -30,6 +30,7 @@ from lib.store.ledger import (
     Short,
     Topup,
     UnconfirmedLimits,
+    idempotency_digest,
 )
 
 PRICE = BtcPrice(100_000_000_000)
@@ -62,6 +63,11 @@ def vouched(paid: Payment, received_msat: int | None = None) -> Payment:
     return replace(paid, confirmed=True, received=paid.amount if received_msat is None else Msat(received_msat))
 
 
+def order_digest(order: str) -> bytes:
+    """An order told apart by its name."""
+    return hashlib.sha256(order.encode()).digest()
+
+
 def token(name: str) -> Owner:
     """A bearer token told apart by its name."""
     return Owner.of_token(f"alb_{name}")
@@ -85,12 +91,20 @@ class Desk:
         return f"{what}-{next(self._numbers)}"
 
     def request(
-        self, ceiling_msat: int, *, op_id: str | None = None, pinned: Quote | None = None, model: str = "small"
+        self,
+        ceiling_msat: int,
+        *,
+        op_id: str | None = None,
+        pinned: Quote | None = None,
+        model: str = "small",
+        order: str = "order",
+        key: str | None = None,
     ) -> HoldRequest:
-        """A call whose ceiling is this, at the current price."""
+        """A call whose ceiling is this, at the current price; `order` is what it asks, `key` its Idempotency-Key."""
         op_id = op_id or self.new_id("hold")
-        call = CallFacts(f"req-{op_id}", "openai", "/v1/chat/completions", model, hashlib.sha256(b"order").digest())
-        return HoldRequest(op_id, self.lease, call, quote(ceiling_msat), pinned)
+        call = CallFacts(f"req-{op_id}", "openai", "/v1/chat/completions", model, order_digest(order))
+        digest = None if key is None else idempotency_digest(key)
+        return HoldRequest(op_id, self.lease, call, quote(ceiling_msat), pinned, digest)
 
     async def account(self, credit_msat: int, name: str = "first") -> Payment:
         """An account opened by a payment that the node has confirmed."""
