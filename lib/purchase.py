@@ -25,6 +25,7 @@ from lib.core.money import BtcPrice, Msat, Sat
 from lib.core.order import Order
 from lib.core.pricing import Cost
 from lib.core.usage import Reading
+from lib.lease import Lease
 from lib.lightning.node import PaymentState
 from lib.relay import Bill, HeaderList, Receive, Relay, Send
 from lib.stop_loss import StopLoss
@@ -56,14 +57,6 @@ SETTLE_RETRY_FIRST_SECONDS = 0.05
 SETTLE_RETRY_MAX_SECONDS = 5.0
 REFUSED_RETRY_SECONDS = 30
 NOT_CHARGED = frozenset({Ending.UNREACHABLE, Ending.REFUSED, Ending.UNANSWERED})
-
-
-class Lease:
-    """This process's licence to hold money. `id` is None while it could not be renewed: no calls are taken then."""
-
-    def __init__(self) -> None:
-        """Not taken yet; lib/jobs.py takes and renews it."""
-        self.id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +130,7 @@ class Purchase:
 
     async def balance(self, presented: Presented) -> Balance:
         """The account of a credential; a paid, unused one is credited first. Raises ApiError."""
+        self.lease.require_whole()
         match presented:
             case Unpaid():
                 raise ApiError(Code.MISSING_TOKEN, "Send the token or L402 credential whose balance you ask for.")
@@ -164,8 +158,7 @@ class Purchase:
             raise ApiError(Code.UPSTREAM_UNAVAILABLE, f"Not for sale yet: {self.missing(order.api.name)}.")
         if self.upstream.trouble(order.api.name) or self.stop_loss.refuses_model(order.api.name, order.model.id):
             raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
-        if self.lease.id is None:
-            raise retry_after(Code.LEDGER_UNAVAILABLE, REFUSED_RETRY_SECONDS)
+        self.lease.required()
         now = self.price.current()
         if now is None:
             raise retry_after(Code.RATE_UNAVAILABLE, REFUSED_RETRY_SECONDS)
@@ -347,9 +340,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         )
 
     def _request(self, quote: Quote, pinned: Quote | None = None) -> HoldRequest:
-        order, lease = self._order, self._purchase.lease.id
-        if lease is None:
-            raise retry_after(Code.LEDGER_UNAVAILABLE, REFUSED_RETRY_SECONDS)
+        order, lease = self._order, self._purchase.lease.required()
         facts = CallFacts(self._request_id, order.api.name, order.path, order.model.id, order.digest)
         return HoldRequest(self._purchase.till.randomness.op_id(), lease, facts, quote, pinned)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -18,13 +19,14 @@ from lib.config import Settings
 from lib.core import catalog
 from lib.core.catalog import Catalog
 from lib.health import Health
+from lib.lease import Lease
 from lib.lightning.node import LightningNode
 from lib.lightning.phoenixd import Phoenixd
-from lib.purchase import Lease, Purchase
+from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
-from lib.store.ledger import Ledger, LedgerUnavailable
+from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
 from lib.store.sqlite import SqliteLedger
-from lib.throttle import Throttle
+from lib.throttle import MemoryThrottle, Throttle
 from lib.topup import Topups
 from lib.upstream import Upstream
 
@@ -89,12 +91,14 @@ async def _assembled(
         limits=config.limits,
         keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
         node=node,
-        throttle=Throttle(),
+        throttle=MemoryThrottle(),
+        lease=Lease(),
         clock=time.time,
         randomness=Randomness(secrets.token_bytes),
     )
-    stop_loss, lease = StopLoss(config.stop_loss), Lease()
-    await renewed(ledger, lease)
+    stop_loss, lease = StopLoss(config.stop_loss), till.lease
+    with contextlib.suppress(LedgerWentBack):  # the lease job takes up work once the operator has spoken
+        await renewed(ledger, lease)
     purchase = Purchase(
         till=till,
         ledger=ledger,
@@ -129,19 +133,24 @@ async def renewed(ledger: Ledger, lease: Lease) -> None:
             fresh = uuid.uuid4().hex
             await ledger.take_lease(fresh)
             lease.id = fresh
-    except LedgerUnavailable:
-        lease.id = None
+    except LedgerUnavailable as error:
+        lease.id, lease.went_back = None, lease.went_back or isinstance(error, LedgerWentBack)
         raise
+    lease.went_back = False
 
 
 async def _given_back(services: Services) -> None:
-    """The orderly end: running settlements first, then the lease."""
+    """The orderly end: running settlements first, then the lease, which without a ledger to give it to will lapse."""
     until = time.monotonic() + SETTLE_AT_STOP_SECONDS
     while services.purchase.unsettled and time.monotonic() < until:  # a settlement may follow a call that ends now
         await asyncio.wait(services.purchase.unsettled, timeout=until - time.monotonic())
     if services.lease.id is not None:
         lease, services.lease.id = services.lease.id, None
-        await services.ledger.end_lease(lease)
+        try:
+            await services.ledger.renew(lease)  # how far the ledger has got is remembered with it
+            await services.ledger.end_lease(lease)
+        except LedgerUnavailable as error:
+            log.warning("the lease could not be given back: %s", error)
 
 
 def _feed(settings: Settings) -> BtcPriceFeed | None:

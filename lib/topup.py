@@ -21,6 +21,7 @@ from lib.lightning.node import IncomingPayment, PaymentState
 from lib.store.ledger import (
     AccountStatus,
     AlreadyClaimed,
+    Balance,
     Claimed,
     ClaimKind,
     Frozen,
@@ -35,6 +36,7 @@ from lib.store.ledger import (
     Rotated,
     Topup,
     TopupStatus,
+    UnconfirmedLimits,
 )
 
 log = logging.getLogger(__name__)
@@ -95,6 +97,7 @@ class Topups:
 
         `proof` is what the client asked for with `X-Payment-Proof`.
         """
+        self.till.lease.required()
         account = await self._account(token) if token is not None else None
         kind = PaymentKind.TOPUP if account is None else PaymentKind.REFILL
         facts = Facts(kind=kind, amount=amount.msat(), account=account, proof=proof)
@@ -123,6 +126,7 @@ class Topups:
 
     async def claim_bare(self, preimage: bytes, bearer: str | None) -> Token | Refilled:
         """A token for a top-up's preimage alone, which every hop of its payment knows too: small top-ups only."""
+        self.till.lease.require_whole()
         payment_hash = hashlib.sha256(preimage).digest()
         found = await on_ledger(self.ledger.find_topup(payment_hash))
         if found is None:
@@ -145,11 +149,10 @@ class Topups:
         """A token for a top-up, or for what a call left, by macaroon and proof. The node is asked before."""
         if not proven.limits.unlimited:
             raise ApiError(Code.INVALID_L402, "A limited credential cannot be exchanged for a token.")
+        self.till.lease.require_whole()
         if proven.facts.kind is PaymentKind.REFILL:
             found = await on_ledger(self.ledger.find_topup(proven.payment_hash))
-            if found is None:
-                raise ApiError(Code.INVALID_PAYMENT)
-            refilled = await self._refilled(found, bearer)
+            refilled = await (self._lost_refill(proven, bearer) if found is None else self._refilled(found, bearer))
             if refilled is not None:
                 return refilled
         known = await self._paid(proven.payment_hash)
@@ -211,9 +214,22 @@ class Topups:
         booked = await on_ledger(self.ledger.credit_topup(found.topup.payment_hash, known.received))
         if booked.account != found.topup.account:
             return None
+        return await self._told(booked, max(found.topup.amount, known.received), bearer)
+
+    async def _lost_refill(self, proven: Proven, bearer: str | None) -> Refilled | None:
+        """The same for a refill that nobody wrote down, because a backup without it was restored."""
+        known = await self._paid(proven.payment_hash)
+        payment = payment_of(proven, known)
+        booked = await on_ledger(self.ledger.credit(payment, UnconfirmedLimits(Msat.ZERO, Msat.ZERO)))
+        if not isinstance(booked, Balance) or booked.account != payment.account:
+            return None
+        return await self._told(booked, max(payment.amount, known.received), bearer)
+
+    async def _told(self, booked: Balance, credited: Msat, bearer: str | None) -> Refilled:
+        """Only who shows the account's token learns its balance."""
         shown = await on_ledger(self.ledger.balance(Owner.of_token(bearer))) if bearer is not None else None
         own = shown is not None and shown.account == booked.account
-        return Refilled(max(found.topup.amount, known.received), booked.balance if own else None)
+        return Refilled(credited, booked.balance if own else None)
 
     async def _claim(self, payment: Payment, how: ClaimKind) -> Token:
         """Hand out a token once nothing of the account is in doubt any more."""

@@ -99,6 +99,13 @@ class Code(Enum):
     LEDGER_UNAVAILABLE = Row(
         503, "server_error", True, "The ledger does not answer. Nothing was lost.", "Repeat later."
     )
+    LEDGER_RESTORED = Row(
+        503,
+        "server_error",
+        True,
+        "The ledger was restored from a backup and waits for its operator.",
+        "Do not pay again; repeat later with the same credential.",
+    )
 
     @property
     def code(self) -> str:
