@@ -29,6 +29,10 @@ class OutcomeUnknown(Exception):
     """The call may have been done or not, or will do later: repeat it. The text says what came back instead."""
 
 
+class FunctionsMissing(LedgerUnavailable):
+    """There is no such function in the database."""
+
+
 class SupabaseRefused(Exception):
     """The database will never do this call: there is a mistake in it. Nothing was written."""
 
@@ -40,7 +44,7 @@ def judged(status: int, code: str | None, message: str) -> Exception:
     if code in KEY_CODES:
         return LedgerUnavailable(f"{KEY_REFUSED} ({code})")
     if code in FUNCTION_CODES:
-        return LedgerUnavailable(f"{FUNCTIONS_MISSING} ({code})")
+        return FunctionsMissing(f"{FUNCTIONS_MISSING} ({code})")
     if code == READ_ONLY_SQLSTATE:
         return LedgerUnavailable(READ_ONLY)
     if DATABASE_AWAY.fullmatch(code) or PASSING_SQLSTATES.fullmatch(code):

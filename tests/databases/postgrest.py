@@ -23,13 +23,16 @@ POLL_SECONDS = 0.02
 class Postgrest:
     """One PostgREST. It listens on a socket file, so that no port is chosen; it may be killed and started again."""
 
-    def __init__(self, database_url: str, directory: Path) -> None:
-        """`database_url` is that of its login role, `authenticator`; the directory is for its socket and its log."""
+    def __init__(self, database_url: str, directory: Path, schemas: str) -> None:
+        """`database_url` is that of its login role, `authenticator`; the directory is for its socket and its log.
+
+        `schemas`, with commas, are those that it serves.
+        """
         self.socket = directory / "postgrest.sock"
         self._log_file = directory / "postgrest.log"
         self._settings = {
             "PGRST_DB_URI": database_url,
-            "PGRST_DB_SCHEMAS": "public",
+            "PGRST_DB_SCHEMAS": schemas,
             "PGRST_DB_ANON_ROLE": "anon",
             "PGRST_DB_CONFIG": "false",
             "PGRST_DB_POOL": str(DATABASE_CONNECTIONS),

@@ -55,10 +55,10 @@ class SupabaseApi:
     secret_key = SECRET_KEY
     publishable_key = PUBLISHABLE_KEY
 
-    def __init__(self, server: Postgres, database: str) -> None:
-        """Nothing runs until `start`."""
+    def __init__(self, server: Postgres, database: str, *, schemas: str = "public") -> None:
+        """Nothing runs until `start`. A project serves the schema `public` unless its owner says otherwise."""
         self._directory = tempfile.TemporaryDirectory(prefix="alb-supabase-")
-        self.postgrest = Postgrest(server.url(database, "authenticator"), Path(self._directory.name))
+        self.postgrest = Postgrest(server.url(database, "authenticator"), Path(self._directory.name), schemas)
         self.gateway = SupabaseGateway(self.postgrest.socket)
 
     @property

@@ -7,6 +7,7 @@ key that looks like a JWT is passed on, for PostgREST to verify.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -46,7 +47,8 @@ class SupabaseGateway:
         self._client: aiohttp.ClientSession | None = None
         self.url = ""
         self.interfere: Interference | None = None
-        self.requests = 0
+        self.asked: Counter[str] = Counter()
+        """How often each function or table was asked for."""
 
     async def start(self) -> None:
         """Listen. The port stays the same from one start to the next."""
@@ -71,7 +73,7 @@ class SupabaseGateway:
         self._runner = self._client = None
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.requests += 1
+        self.asked[request.path.rpartition("/")[2]] += 1
 
         async def forward() -> web.Response:
             return await self._forward(request)

@@ -9,9 +9,10 @@ import time
 import pytest
 from aiohttp import web
 
-from lib.store.ledger import LedgerUnavailable
+from lib.store.ledger import LedgerUnavailable, LedgerWentBack
 from lib.store.supabase_calls import CONNECTIONS_MAX_COUNT, Patience, SupabaseCalls
 from lib.store.supabase_errors import SupabaseRefused
+from lib.store.watermark import Watermark
 from tests.databases.postgres import Postgres
 from tests.databases.supabase_api import SupabaseApi
 from tests.databases.supabase_gateway import Forward, Interference, key_of
@@ -20,9 +21,14 @@ from tests.supabase.conftest import SHORT
 pytestmark = pytest.mark.slow
 
 BEYOND_FLOATS = 2**53 + 1
+HASTY = Patience(attempt_seconds=0.3, pauses_seconds=(0.1,))
 WRONG_SECRET = "signs-nothing-that-anybody-would-believe"
 PASSING = ("08006", "40P01", "53300", "53100", "55P03", "57014", "57P01", "58030")
 HOPELESS = ("22P02", "23514", "P0001", "XX000")
+
+
+def _function(request: web.Request) -> str:
+    return request.path.rpartition("/")[2]
 
 
 async def test_whole_numbers_survive_both_ways(calls: SupabaseCalls):
@@ -39,10 +45,10 @@ async def test_bytes_arrive_as_bytes(calls: SupabaseCalls):
     assert bytes.fromhex(answer["bytes"]) == bytes(range(256))
 
 
-async def test_both_kinds_of_secret_key_are_good(api: SupabaseApi):
+async def test_both_kinds_of_secret_key_are_good(api: SupabaseApi, watermark: Watermark):
     """A project's new key and its older service_role key do the same."""
     for key in (api.secret_key, key_of("service_role")):
-        calls = await SupabaseCalls.open(api.url, key, SHORT)
+        calls = await SupabaseCalls.open(api.url, key, watermark, SHORT)
         assert await calls.call("once", p_op_id="a", p_ms=0) == {"done": 1}
         await calls.aclose()
 
@@ -58,15 +64,17 @@ async def test_both_kinds_of_secret_key_are_good(api: SupabaseApi):
     ],
     ids=["unknown", "forged", "expired", "anon", "authenticated"],
 )
-async def test_a_refused_key_is_told_and_not_shown(api: SupabaseApi, key: str, caplog: pytest.LogCaptureFixture):
+async def test_a_refused_key_is_told_and_not_shown(
+    api: SupabaseApi, watermark: Watermark, key: str, caplog: pytest.LogCaptureFixture
+):
     """The operator reads which variable is wrong, once and without delay; the key itself is written nowhere."""
     caplog.set_level(logging.DEBUG)
-    calls = await SupabaseCalls.open(api.url, key, SHORT)
+    calls = await SupabaseCalls.open(api.url, key, watermark, SHORT)
 
     with pytest.raises(LedgerUnavailable, match="ALITTLEBITOFMONEY_SUPABASE_SECRET_KEY") as refused:
         await calls.call("echo", p_number=1, p_document={}, p_bytes=b"")
 
-    assert api.gateway.requests == 1
+    assert api.gateway.asked.total() == 1
     assert key not in repr(refused.value) + str(refused.value.__cause__) + caplog.text
     await calls.aclose()
 
@@ -87,7 +95,7 @@ async def test_missing_functions_ask_for_a_migration(calls: SupabaseCalls, api: 
     with pytest.raises(LedgerUnavailable, match="run scripts/migrate"):
         await calls.call("echo", p_number=1, p_another_parameter=2)
 
-    assert api.gateway.requests == 2
+    assert api.gateway.asked["alb_never_made"] == api.gateway.asked["echo"] == 1
 
 
 @pytest.mark.parametrize("sqlstate", PASSING)
@@ -101,7 +109,7 @@ async def test_what_does_not_pass_is_given_up(calls: SupabaseCalls, api: Supabas
     with pytest.raises(LedgerUnavailable, match="fails: 503, 53300"):
         await calls.call("fails", p_sqlstate="53300", p_times=100)
 
-    assert api.gateway.requests == 1 + len(SHORT.pauses_seconds)
+    assert api.gateway.asked["fails"] == 1 + len(SHORT.pauses_seconds)
 
 
 @pytest.mark.parametrize("sqlstate", HOPELESS)
@@ -110,7 +118,7 @@ async def test_a_mistake_is_not_repeated(calls: SupabaseCalls, api: SupabaseApi,
     with pytest.raises(SupabaseRefused, match=f"{sqlstate}: on purpose"):
         await calls.call("fails", p_sqlstate=sqlstate, p_times=1)
 
-    assert api.gateway.requests == 1
+    assert api.gateway.asked["fails"] == 1
 
 
 async def test_a_database_that_only_reads_is_told(calls: SupabaseCalls):
@@ -125,7 +133,7 @@ async def test_a_lost_answer_is_asked_for_again(calls: SupabaseCalls, api: Supab
 
     async def lose_the_first(request: web.Request, forward: Forward) -> web.StreamResponse:
         answer = await forward()
-        if not lost:
+        if _function(request) == "once" and not lost:
             lost.append(answer.status)
             assert request.transport is not None
             request.transport.abort()
@@ -135,7 +143,7 @@ async def test_a_lost_answer_is_asked_for_again(calls: SupabaseCalls, api: Supab
 
     assert await calls.call("once", p_op_id="a", p_ms=0) == {"done": 1}
     assert lost == [200]
-    assert api.gateway.requests == 2
+    assert api.gateway.asked["once"] == 2
 
 
 async def test_an_answer_cut_in_two_is_asked_for_again(calls: SupabaseCalls, api: SupabaseApi):
@@ -143,7 +151,7 @@ async def test_an_answer_cut_in_two_is_asked_for_again(calls: SupabaseCalls, api
 
     async def cut_the_first(request: web.Request, forward: Forward) -> web.StreamResponse:
         answer = await forward()
-        if api.gateway.requests > 1:
+        if _function(request) != "once" or api.gateway.asked["once"] > 1:
             return answer
         cut = web.StreamResponse(headers={"Content-Type": "application/json"})
         cut.enable_chunked_encoding()
@@ -156,12 +164,12 @@ async def test_an_answer_cut_in_two_is_asked_for_again(calls: SupabaseCalls, api
     api.interfere(cut_the_first)
 
     assert await calls.call("once", p_op_id="a", p_ms=0) == {"done": 1}
-    assert api.gateway.requests == 2
+    assert api.gateway.asked["once"] == 2
 
 
-async def test_a_late_answer_is_asked_for_again(api: SupabaseApi, server: Postgres):
+async def test_a_late_answer_is_asked_for_again(api: SupabaseApi, watermark: Watermark, server: Postgres):
     """An attempt that takes too long is left, and repeated while it may still run: done once all the same."""
-    calls = await SupabaseCalls.open(api.url, api.secret_key, Patience(attempt_seconds=0.3, pauses_seconds=(0.1,)))
+    calls = await SupabaseCalls.open(api.url, api.secret_key, watermark, HASTY)
 
     with pytest.raises(LedgerUnavailable, match="nothing within"):
         await calls.call("once", p_op_id="a", p_ms=600)
@@ -174,14 +182,14 @@ async def test_a_late_answer_is_asked_for_again(api: SupabaseApi, server: Postgr
 async def test_postgrest_may_be_killed_in_the_middle(calls: SupabaseCalls, api: SupabaseApi):
     """Calls that ran when it died are repeated on the next one."""
     running = [asyncio.create_task(calls.call("once", p_op_id=str(number), p_ms=500)) for number in range(8)]
-    while api.gateway.requests < len(running):
+    while api.gateway.asked["once"] < len(running):
         await asyncio.sleep(0.01)
     api.postgrest.kill()
     await asyncio.to_thread(api.postgrest.start)
     await asyncio.gather(*running)
 
     assert await calls.call("once", p_op_id="0", p_ms=0) == {"done": len(running)}
-    assert api.gateway.requests > len(running) + 1
+    assert api.gateway.asked["once"] > len(running) + 1
 
 
 async def test_nobody_waits_for_ever_for_an_api_that_is_away(calls: SupabaseCalls, api: SupabaseApi):
@@ -200,9 +208,9 @@ async def test_nobody_waits_for_ever_for_an_api_that_is_away(calls: SupabaseCall
     assert await calls.call("once", p_op_id="a", p_ms=0) == {"done": 1}
 
 
-def _instead(answer: web.Response) -> Interference:
+def _instead(status: int, headers: dict[str, str] | None = None) -> Interference:
     async def answered(request: web.Request, forward: Forward) -> web.StreamResponse:
-        return answer
+        return web.Response(status=status, headers=headers)
 
     return answered
 
@@ -225,42 +233,41 @@ async def test_what_is_no_answer_of_the_database_is_not_taken_for_one(
     """Whatever stands in between may say anything; only the database says what was done."""
 
     async def once_that(request: web.Request, forward: Forward) -> web.StreamResponse:
-        return answer if api.gateway.requests == 1 else await forward()
+        return answer if _function(request) == "once" and api.gateway.asked["once"] == 1 else await forward()
 
     api.interfere(once_that)
 
     assert await calls.call("once", p_op_id="a", p_ms=0) == {"done": 1}
 
 
-async def test_a_bare_value_is_no_answer(calls: SupabaseCalls):
-    """The ledger's functions answer with an object or a list, so that nothing else is taken for one."""
-    with pytest.raises(LedgerUnavailable, match="no JSON object or list"):
-        await calls.call("bare")
+async def test_nothing_is_an_answer_as_well(calls: SupabaseCalls):
+    """A function that finds nothing answers NULL, which is told from an empty reply."""
+    assert await calls.call("nothing") is None
 
 
 async def test_a_redirect_is_not_followed(calls: SupabaseCalls, api: SupabaseApi):
     """The key goes to the project and nowhere else."""
-    api.interfere(_instead(web.Response(status=308, headers={"Location": f"{api.url}/elsewhere"})))
+    api.interfere(_instead(308, {"Location": f"{api.url}/elsewhere"}))
 
     with pytest.raises(LedgerUnavailable, match="ALITTLEBITOFMONEY_SUPABASE_PROJECT_URL"):
         await calls.call("once", p_op_id="a", p_ms=0)
-    assert api.gateway.requests == 1
+    assert api.gateway.asked.total() == 1
 
 
-async def test_another_address_is_told(api: SupabaseApi):
+async def test_another_address_is_told(api: SupabaseApi, watermark: Watermark):
     """The URL of something else than a project."""
-    calls = await SupabaseCalls.open(f"{api.url}/dashboard", api.secret_key, SHORT)
+    calls = await SupabaseCalls.open(f"{api.url}/dashboard", api.secret_key, watermark, SHORT)
 
     with pytest.raises(LedgerUnavailable, match="ALITTLEBITOFMONEY_SUPABASE_PROJECT_URL"):
         await calls.call("once", p_op_id="a", p_ms=0)
     await calls.aclose()
 
 
-async def test_closing_waits_for_what_runs(api: SupabaseApi):
+async def test_closing_waits_for_what_runs(api: SupabaseApi, watermark: Watermark):
     """What was begun is answered; what comes afterwards is refused."""
-    calls = await SupabaseCalls.open(api.url, api.secret_key, SHORT)
+    calls = await SupabaseCalls.open(api.url, api.secret_key, watermark, SHORT)
     running = asyncio.create_task(calls.call("once", p_op_id="a", p_ms=300))
-    while api.gateway.requests < 1:
+    while api.gateway.asked["once"] < 1:
         await asyncio.sleep(0.01)
 
     await calls.aclose()
@@ -269,6 +276,23 @@ async def test_closing_waits_for_what_runs(api: SupabaseApi):
     with pytest.raises(LedgerUnavailable):
         await calls.call("once", p_op_id="b", p_ms=0)
     await calls.aclose()
+
+
+async def test_a_cancelled_caller_undoes_nothing(calls: SupabaseCalls, api: SupabaseApi, watermark: Watermark):
+    """Whoever stops waiting for a call has made it all the same."""
+    caller = asyncio.create_task(calls.call("once", p_op_id="a", p_ms=300))
+    while api.gateway.asked["once"] < 1:
+        await asyncio.sleep(0.01)
+
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await calls.aclose()
+
+    again = await SupabaseCalls.open(api.url, api.secret_key, watermark, SHORT)
+    assert await again.call("once", p_op_id="a", p_ms=0) == {"done": 1}
+    assert api.gateway.asked["once"] == 2
+    await again.aclose()
 
 
 async def test_many_calls_at_once_share_few_connections(calls: SupabaseCalls, api: SupabaseApi):
@@ -286,3 +310,62 @@ async def test_many_calls_at_once_share_few_connections(calls: SupabaseCalls, ap
 
     assert max(answer["done"] for answer in answers) == 200
     assert there == [0, CONNECTIONS_MAX_COUNT]
+
+
+MOVE = "UPDATE place SET newest_entry = "
+
+
+async def test_a_restored_database_is_noticed_after_an_outage(calls: SupabaseCalls, api: SupabaseApi, server: Postgres):
+    """What came back older than it was is not written to; what changes nothing goes on."""
+    await calls.call("once", p_op_id="a", p_ms=0)
+    api.postgrest.stop()
+    with pytest.raises(LedgerUnavailable):
+        await calls.call("once", p_op_id="b", p_ms=0)
+    server.sql(f"{MOVE} 6", database="plain")
+    await asyncio.to_thread(api.postgrest.start)
+
+    with pytest.raises(LedgerWentBack):
+        await calls.call("once", p_op_id="b", p_ms=0)
+
+    assert await calls.call("alb_position") == {"ledger_id": "00", "generation": 0, "newest_entry": 6}
+    assert server.sql("SELECT op_id FROM done", database="plain").split() == ["a"]
+
+
+async def test_it_is_noticed_in_the_middle_of_one_call(calls: SupabaseCalls, api: SupabaseApi, server: Postgres):
+    """A call that is repeated looks first where the ledger is: its second attempt reaches no other past."""
+    await calls.call("once", p_op_id="a", p_ms=0)
+
+    async def restore_meanwhile(request: web.Request, forward: Forward) -> web.StreamResponse:
+        if api.gateway.asked["once"] > 2 or _function(request) != "once":
+            return await forward()
+        await asyncio.to_thread(server.sql, f"{MOVE} 6", database="plain")
+        return web.Response(status=503)
+
+    api.interfere(restore_meanwhile)
+    with pytest.raises(LedgerWentBack):
+        await calls.call("once", p_op_id="b", p_ms=0)
+
+    assert api.gateway.asked["once"] == 2
+
+
+async def test_an_operators_word_ends_it_without_a_restart(calls: SupabaseCalls, api: SupabaseApi, server: Postgres):
+    """`scripts/migrate --restored` is another process: this one sees the new generation and takes up work."""
+    await test_it_is_noticed_in_the_middle_of_one_call(calls, api, server)
+    server.sql("UPDATE place SET generation = 1", database="plain")
+
+    assert await calls.call("once", p_op_id="b", p_ms=0) == {"done": 2}
+
+
+async def test_another_database_at_the_same_address_is_refused(
+    calls: SupabaseCalls, api: SupabaseApi, server: Postgres
+):
+    """A ledger keeps its id: with another one, what was sold here is not known there."""
+    await calls.call("once", p_op_id="a", p_ms=0)
+    api.interfere(_instead(503))
+    with pytest.raises(LedgerUnavailable):
+        await calls.call("once", p_op_id="b", p_ms=0)
+    api.interfere(None)
+    server.sql("UPDATE place SET ledger_id = '01'", database="plain")
+
+    with pytest.raises(LedgerUnavailable, match="another ledger"):
+        await calls.call("once", p_op_id="b", p_ms=0)
