@@ -184,6 +184,21 @@ class Till:
             raise retry_after(Code.PAYMENT_PENDING, PENDING_RETRY_SECONDS)
         return known
 
+    def payment_of(self, proven: Proven, known: IncomingPayment | None = None) -> Payment:
+        """A proven credential as the ledger knows it; `known` is the node's word, if it was asked and said paid."""
+        facts, firm_seconds = proven.facts, self.limits.invoice_expiry_seconds + self.limits.quote_grace_seconds
+        return Payment(
+            payment_hash=proven.payment_hash,
+            kind=facts.kind,
+            amount=facts.amount,
+            key_id=proven.key_id.hex(),
+            carry=facts.carry,
+            account=facts.account,
+            confirmed=known is not None,
+            quoted_at=None if facts.quote_until is None else facts.quote_until - firm_seconds,
+            received=known.received if known else None,
+        )
+
     async def _count_invoice(self, counted: str | None) -> None:
         """The node keeps every invoice for ever: bound how many are made, also for those who pay."""
         shares = [Share("invoices", "all", self.limits.invoices_per_minute)]
@@ -192,21 +207,6 @@ class Till:
         wait = await on_ledger(self.throttle.wait_seconds(*shares))
         if wait:
             raise retry_after(Code.RATE_LIMITED, wait, "Too many invoices are being made.")
-
-
-def payment_of(proven: Proven, known: IncomingPayment | None = None) -> Payment:
-    """A proven credential as the ledger knows it; `known` is the node's word, if it was asked and said paid."""
-    facts = proven.facts
-    return Payment(
-        payment_hash=proven.payment_hash,
-        kind=facts.kind,
-        amount=facts.amount,
-        key_id=proven.key_id.hex(),
-        carry=facts.carry,
-        account=facts.account,
-        confirmed=known is not None,
-        received=known.received if known else None,
-    )
 
 
 async def on_ledger(operation: Awaitable[Outcome | UnderReview]) -> Outcome:

@@ -168,7 +168,7 @@ async def credit_topups(services: Services) -> None:
 async def look_around(services: Services) -> None:
     """Refresh what /api/health says."""
     parts, alarms = services.health.parts, services.health.alarms
-    parts["ledger"] = _ledger(services.lease)
+    parts["ledger"] = _ledger(services.lease, services.settings.ledger.kind)
     _alarm(alarms, "ledger restored", parts["ledger"].detail if services.lease.went_back else "")
     try:
         info = await services.node.info()
@@ -183,11 +183,11 @@ async def look_around(services: Services) -> None:
     _alarm(alarms, "stop-loss", services.stop_loss.alarm)
 
 
-def _ledger(lease: Lease) -> Part:
+def _ledger(lease: Lease, kind: str) -> Part:
     if lease.went_back:
-        return Part(False, "restored from a backup: waits for scripts/migrate --restored honour|review")
+        return Part(False, f"{kind}: restored from a backup, waits for scripts/migrate --restored honour|review")
     leased = lease.id is not None
-    return Part(leased, "holds a lease" if leased else "cannot be reached")
+    return Part(leased, f"{kind}: holds a lease" if leased else f"{kind}: cannot be reached")
 
 
 def _alarm(alarms: dict[str, str], name: str, words: str | None) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from cachetools import LRUCache
 from limits import RateLimitItemPerMinute
@@ -71,11 +71,20 @@ class MemoryThrottle:
 CountFree: TypeAlias = Callable[[Sequence[Share]], Awaitable[int]]
 
 
+@runtime_checkable
+class CountsFree(Protocol):
+    """A ledger in which all its processes can count."""
+
+    async def count_free(self, shares: Sequence[Share]) -> int:
+        """What `Throttle.wait_seconds` promises, in one round trip."""
+        ...
+
+
 class SharedThrottle:
     """Windows that all processes of one ledger count in."""
 
     def __init__(self, count_free: CountFree, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`count_free` keeps the promise of `wait_seconds`, where all processes reach it; `monotonic` is in seconds."""
+        """`count_free` is a `CountsFree`'s; `monotonic` is in seconds."""
         self._count_free = count_free
         self._monotonic = monotonic
         self._full_until: LRUCache[tuple[Share, ...], float] = LRUCache(REFUSED_MAX_COUNT)

@@ -41,6 +41,8 @@ Facts: TypeAlias = Mapping[str, Any]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROS_PER_SECOND = 1_000_000
+_LATEST_US = 2**62
+"""Later than any clock here will ever show, and still a bigint."""
 
 
 def micros(seconds: float) -> int:
@@ -58,10 +60,14 @@ def payment_facts(payment: Payment) -> Facts:
         "carry": _hex(payment.carry),
         "account": payment.account,
         "confirmed": payment.confirmed,
-        # Rounded down: quoted before some moment then means the same here and there.
-        "quoted_at_us": None if payment.quoted_at is None else math.floor(payment.quoted_at * _MICROS_PER_SECOND),
+        "quoted_at_us": None if payment.quoted_at is None else _quoted_us(payment.quoted_at),
         "received_msat": _value(payment.received),
     }
+
+
+def _quoted_us(seconds: float) -> int:
+    """Rounded down: quoted before some moment then means the same here and there."""
+    return math.floor(min(seconds * _MICROS_PER_SECOND, _LATEST_US))
 
 
 def limits_facts(limits: UnconfirmedLimits) -> Facts:
