@@ -207,7 +207,9 @@ async def connected(url: str, limits: PoolLimits = LIMITS) -> AsyncGenerator[asy
             await connection.close()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         judged = _judged(error)
-        raise (LedgerUnavailable(str(judged)) if isinstance(judged, _OutcomeUnknown) else judged) from error
+        if isinstance(judged, _OutcomeUnknown):
+            judged = LedgerUnavailable(f"the database cannot be reached: {judged}")
+        raise judged from error
 
 
 def _connect_arguments(limits: PoolLimits) -> dict[str, Any]:
