@@ -39,6 +39,14 @@ class LedgerWentBack(LedgerUnavailable):
     """
 
 
+class LedgerNewerThanCode(Exception):
+    """The database was written by a newer release; running an older one on it could break its promises."""
+
+
+class LedgerOlderThanCode(Exception):
+    """The database lacks what this release needs, and the server cannot bring it there by itself."""
+
+
 class LeaseExpired(Exception):
     """The caller's lease is stale: it must take a new one before it may hold anything."""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lib.store.ledger import LedgerNewerThanCode
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -18,10 +20,6 @@ BUSY_LIMIT_SECONDS = 5.0
 WAL_KEPT_BYTES = 64 * 1024 * 1024
 """A write-ahead log grown larger during a long read is cut back to this at its next checkpoint."""
 STATEMENTS_CACHED = 128
-
-
-class LedgerNewerThanCode(Exception):
-    """The database was written by a newer release; running an older one on it could break its promises."""
 
 
 class SqliteTooOld(Exception):
