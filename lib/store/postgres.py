@@ -21,7 +21,6 @@ from lib.store.ledger import (
     Adjusted,
     Balance,
     ClaimKind,
-    Frozen,
     Gone,
     LedgerWentBack,
     Owed,
@@ -29,7 +28,6 @@ from lib.store.ledger import (
     OwnerKind,
     PaymentKind,
     Revoked,
-    Rotated,
     TooMuch,
     Topup,
     UnderReview,
@@ -39,7 +37,6 @@ from lib.store.postgres_calls import ANSWERED_THOUGH_GONE_BACK
 if TYPE_CHECKING:
     from lib.store.ledger import (
         AskNodeFirst,
-        ClaimAnswer,
         ClaimOutcome,
         CreditInDoubt,
         Entry,
@@ -51,8 +48,10 @@ if TYPE_CHECKING:
         RedeemOutcome,
         Restored,
         Review,
+        RotateOutcome,
         Settled,
         Settlement,
+        TokenAnswer,
         TopupStatus,
         Totals,
         UnconfirmedLimits,
@@ -198,7 +197,7 @@ class PostgresLedger:
                 raise outcomes.refusal(told, payment_hash.hex())
 
     async def claim(
-        self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: ClaimAnswer | None = None
+        self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: TokenAnswer | None = None
     ) -> ClaimOutcome:
         """See `Ledger`."""
         _require_token(token)
@@ -217,18 +216,20 @@ class PostgresLedger:
         )
         return outcomes.of_claim(told)
 
-    async def rotate(self, op_id: str, token: Owner, new_token: Owner) -> Rotated | Frozen | Gone:
+    async def rotate(
+        self, op_id: str, token: Owner, new_token: Owner, keep: TokenAnswer | None = None
+    ) -> RotateOutcome:
         """See `Ledger`."""
         _require_token(token)
         _require_token(new_token)
-        told = await self._call("alb_rotate", p_op_id=op_id, p_token=token.digest, p_new_token=new_token.digest)
-        match told["outcome"]:
-            case "rotated":
-                return Rotated(told["account"], Msat(told["balance_msat"]), Msat(told["held_msat"]))
-            case "frozen":
-                return Frozen(told["account"])
-            case _:
-                return outcomes.plain(told)
+        told = await self._call(
+            "alb_rotate",
+            p_op_id=op_id,
+            p_token=token.digest,
+            p_new_token=new_token.digest,
+            p_keep=None if keep is None else values.keep_facts(keep),
+        )
+        return outcomes.of_rotation(told)
 
     async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:
         """See `Ledger`."""

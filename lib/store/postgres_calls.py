@@ -17,7 +17,8 @@ of a jsonb have the same endings in their names.
     alb_close_topup(p_payment_hash, p_grace_us)        alb_find_topup(p_payment_hash)
     alb_credit_topup(p_payment_hash, p_received_msat, p_new_account text)
     alb_claim(p_op_id text, p_payment jsonb, p_token, p_how text, p_keep jsonb, p_new_account text)
-    alb_rotate(p_op_id text, p_token, p_new_token)     alb_revoke(p_op_id text, p_token)
+    alb_rotate(p_op_id text, p_token, p_new_token, p_keep jsonb)
+    alb_revoke(p_op_id text, p_token)
     alb_adjust(p_op_id text, p_account text, p_amount_msat, p_reason text)
     alb_hold(p_owner_kind text, p_owner_digest, p_request jsonb)
     alb_settle(p_settlement jsonb)                     alb_note_left(p_hold text)
@@ -28,6 +29,7 @@ of a jsonb have the same endings in their names.
     alb_reviews(p_limit int)                           alb_approve(p_payment_hash)
     alb_totals()                                       alb_losses(p_within_us)
     alb_audit()                                        alb_count_free(p_shares jsonb)
+    alb_schema()
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ SCANS = frozenset({"alb_totals", "alb_losses", "alb_audit"})
 """These read everything: they may take minutes, all others seconds."""
 
 ANSWERED_THOUGH_GONE_BACK = SCANS | {
+    "alb_schema",
     "alb_position",
     "alb_accept_restored",
     "alb_balance",

@@ -23,13 +23,14 @@ from lib.store.ledger import (
     LedgerUnavailable,
     NotClaimable,
     Revoked,
+    Rotated,
     StillRunning,
     TopupUnknown,
     UnderReview,
 )
 
 if TYPE_CHECKING:
-    from lib.store.ledger import ClaimOutcome, HoldRequest
+    from lib.store.ledger import ClaimOutcome, HoldRequest, RotateOutcome
 
 _PLAIN: dict[str, Any] = {
     "gone": Gone(),
@@ -53,7 +54,7 @@ def of_hold(told: values.Facts, request: HoldRequest) -> Any:
         case "frozen":
             return Frozen(told["account"])
         case "kept":
-            return Kept(bytes.fromhex(told["sealed"]))
+            return _kept(told)
         case "lease_expired":
             raise refusal(told, request.lease)
         case "given_up":
@@ -70,11 +71,29 @@ def of_claim(told: values.Facts) -> ClaimOutcome:
         case "frozen":
             return Frozen(told["account"])
         case "kept":
-            return Kept(bytes.fromhex(told["sealed"]))
+            return _kept(told)
         case "in_doubt":
             return InDoubt(tuple(map(bytes.fromhex, told["payment_hashes"])))
         case _:
             return plain(told)
+
+
+def of_rotation(told: values.Facts) -> RotateOutcome:
+    """Of a rotation."""
+    match told["outcome"]:
+        case "rotated":
+            return Rotated(told["account"], Msat(told["balance_msat"]), Msat(told["held_msat"]))
+        case "frozen":
+            return Frozen(told["account"])
+        case "kept":
+            return _kept(told)
+        case _:
+            return plain(told)
+
+
+def _kept(told: values.Facts) -> Kept:
+    balance_msat = told["balance_msat"]
+    return Kept(bytes.fromhex(told["sealed"]), None if balance_msat is None else Msat(balance_msat))
 
 
 def plain(told: values.Facts) -> Any:

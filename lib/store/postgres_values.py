@@ -15,7 +15,6 @@ from lib.store.ledger import (
     Answer,
     Balance,
     CallFacts,
-    ClaimAnswer,
     CreditInDoubt,
     Entry,
     EntryKind,
@@ -30,6 +29,7 @@ from lib.store.ledger import (
     Settled,
     Settlement,
     Short,
+    TokenAnswer,
     Topup,
     TopupState,
     TopupStatus,
@@ -111,8 +111,8 @@ def settlement_facts(settlement: Settlement) -> Facts:
     }
 
 
-def keep_facts(keep: ClaimAnswer) -> Facts:
-    """What a claim keeps."""
+def keep_facts(keep: TokenAnswer) -> Facts:
+    """What a claim or rotation keeps."""
     return {
         "idempotency": keep.idempotency.hex(),
         "order_digest": keep.order_digest.hex(),

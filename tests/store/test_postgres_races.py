@@ -22,7 +22,6 @@ from lib.store.ledger import (
     Answer,
     AskNodeFirst,
     Balance,
-    ClaimAnswer,
     Claimed,
     ClaimKind,
     Gone,
@@ -41,6 +40,7 @@ from lib.store.ledger import (
     Settlement,
     Short,
     StillRunning,
+    TokenAnswer,
     UnconfirmedLimits,
     idempotency_digest,
 )
@@ -172,13 +172,29 @@ async def test_claims_with_one_idempotency_key_hear_the_same_answer(two: Two):
         paid, key = await two.one.topup(f"paid {n}", 1_000), idempotency_digest(f"key {n}")
 
         def claiming(k: int, n: int = n, paid: Payment = paid, key: bytes = key) -> Awaitable[object]:
-            keep = ClaimAnswer(key, order_digest("claim"), Answer(f"token {k}".encode(), 600))
+            keep = TokenAnswer(key, order_digest("claim"), Answer(f"token {k}".encode(), 600))
             return both(two, k).ledger.claim(f"{n}.{k}", vouched(paid), token(f"t{n}.{k}"), ClaimKind.MACAROON, keep)
 
         outcomes = await at_once(*(claiming(k) for k in range(CROWD)))
 
         [winner] = [k for k, outcome in enumerate(outcomes) if isinstance(outcome, Claimed)]
-        assert outcomes.count(Kept(f"token {winner}".encode())) == CROWD - 1
+        assert outcomes.count(Kept(f"token {winner}".encode(), Msat(1_000))) == CROWD - 1
+        assert await two.one.of(token(f"t{n}.{winner}")) == (1_000, 0)
+
+
+async def test_rotations_with_one_idempotency_key_hear_the_same_answer(two: Two):
+    """Who waits while its token is rotated by another request of the same key is told what that one was."""
+    for n in range(ROUNDS):
+        old, key = await two.one.token(1_000, f"old {n}"), idempotency_digest(f"key {n}")
+
+        def rotating(k: int, n: int = n, old: Owner = old, key: bytes = key) -> Awaitable[object]:
+            keep = TokenAnswer(key, order_digest("rotate"), Answer(f"token {k}".encode(), 600))
+            return both(two, k).ledger.rotate(f"{n}.{k}", old, token(f"t{n}.{k}"), keep)
+
+        outcomes = await at_once(*(rotating(k) for k in range(CROWD)))
+
+        [winner] = [k for k, outcome in enumerate(outcomes) if isinstance(outcome, Rotated)]
+        assert outcomes.count(Kept(f"token {winner}".encode(), Msat(1_000))) == CROWD - 1
         assert await two.one.of(token(f"t{n}.{winner}")) == (1_000, 0)
 
 

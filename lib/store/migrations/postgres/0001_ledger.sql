@@ -372,9 +372,11 @@ CREATE TABLE alittlebitofmoney.kept_answers (
     name bytea NOT NULL,
     -- A key that comes with another order is refused.
     order_digest bytea NOT NULL,
-    -- The call that it answers. NULL: a claim.
+    -- The call that it answers. NULL: a claim or rotation.
     hold text REFERENCES alittlebitofmoney.holds,
     sealed bytea NOT NULL,
+    -- What a claim or rotation found.
+    balance_msat bigint,
     kept_at_us bigint NOT NULL,
     expires_at_us bigint NOT NULL,
     PRIMARY KEY (owner_kind, owner_digest, name)

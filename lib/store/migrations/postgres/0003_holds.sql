@@ -148,7 +148,9 @@ $$;
 CREATE FUNCTION alittlebitofmoney.kept(p_kind text, p_digest bytea, p_name bytea, p_order_digest bytea) RETURNS jsonb
 LANGUAGE sql AS $$
     SELECT CASE
-        WHEN order_digest = p_order_digest THEN jsonb_build_object('outcome', 'kept', 'sealed', encode(sealed, 'hex'))
+        WHEN order_digest = p_order_digest THEN jsonb_build_object(
+            'outcome', 'kept', 'sealed', encode(sealed, 'hex'), 'balance_msat', balance_msat
+        )
         ELSE '{"outcome": "key_reused"}'
     END
     FROM alittlebitofmoney.kept_answers
@@ -338,20 +340,20 @@ $$;
 
 -- Keep an answer for so long, in place of an older one of its name.
 CREATE FUNCTION alittlebitofmoney.keep(
-    p_kind text, p_digest bytea, p_name bytea, p_order_digest bytea, p_hold text, p_answer jsonb
+    p_kind text, p_digest bytea, p_name bytea, p_order_digest bytea, p_hold text, p_answer jsonb, p_balance_msat bigint
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_now_us bigint := alittlebitofmoney.now_us();
 BEGIN
     INSERT INTO alittlebitofmoney.kept_answers
-        (owner_kind, owner_digest, name, order_digest, hold, sealed, kept_at_us, expires_at_us)
+        (owner_kind, owner_digest, name, order_digest, hold, sealed, balance_msat, kept_at_us, expires_at_us)
     VALUES (
-        p_kind, p_digest, p_name, p_order_digest, p_hold, decode(p_answer ->> 'sealed', 'hex'),
+        p_kind, p_digest, p_name, p_order_digest, p_hold, decode(p_answer ->> 'sealed', 'hex'), p_balance_msat,
         v_now_us, v_now_us + (p_answer ->> 'keep_us')::bigint
     )
     ON CONFLICT (owner_kind, owner_digest, name) DO UPDATE SET
         order_digest = EXCLUDED.order_digest, hold = EXCLUDED.hold, sealed = EXCLUDED.sealed,
-        kept_at_us = EXCLUDED.kept_at_us, expires_at_us = EXCLUDED.expires_at_us;
+        balance_msat = EXCLUDED.balance_msat, kept_at_us = EXCLUDED.kept_at_us, expires_at_us = EXCLUDED.expires_at_us;
 END
 $$;
 
@@ -444,7 +446,7 @@ BEGIN
     IF jsonb_typeof(p_settlement -> 'answer') = 'object' THEN
         PERFORM alittlebitofmoney.keep(
             v_hold.owner_kind, v_hold.owner_digest, coalesce(v_hold.idempotency, v_hold.order_digest),
-            v_hold.order_digest, v_hold.id, p_settlement -> 'answer'
+            v_hold.order_digest, v_hold.id, p_settlement -> 'answer', NULL
         );
     END IF;
     PERFORM alittlebitofmoney.book_charge(v_hold);

@@ -117,11 +117,23 @@ END
 $$;
 
 -- What was answered to the same Idempotency-Key before; NULL if nothing is kept, or nothing is to be.
-CREATE FUNCTION alittlebitofmoney.claim_kept(p_payment_hash bytea, p_keep jsonb) RETURNS jsonb LANGUAGE sql AS $$
+CREATE FUNCTION alittlebitofmoney.token_kept(p_kind text, p_digest bytea, p_keep jsonb) RETURNS jsonb LANGUAGE sql AS $$
     SELECT alittlebitofmoney.kept(
-        'payment', alittlebitofmoney.owner_of(p_payment_hash),
-        decode(p_keep ->> 'idempotency', 'hex'), decode(p_keep ->> 'order_digest', 'hex')
+        p_kind, p_digest, decode(p_keep ->> 'idempotency', 'hex'), decode(p_keep ->> 'order_digest', 'hex')
     )
+$$;
+
+-- Keep what a claim or rotation answered, if it is to be.
+CREATE FUNCTION alittlebitofmoney.keep_token(p_kind text, p_digest bytea, p_keep jsonb, p_outcome jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF jsonb_typeof(p_keep) = 'object' AND p_outcome ->> 'outcome' IN ('claimed', 'rotated') THEN
+        PERFORM alittlebitofmoney.keep(
+            p_kind, p_digest, decode(p_keep ->> 'idempotency', 'hex'), decode(p_keep ->> 'order_digest', 'hex'), NULL,
+            p_keep -> 'answer', (p_outcome ->> 'balance_msat')::bigint
+        );
+    END IF;
+END
 $$;
 
 -- Credit if first seen; then the token takes the account. The payment's lock is held throughout, so that of several
@@ -131,11 +143,12 @@ CREATE FUNCTION public.alb_claim(
 ) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
     v_hash bytea := alittlebitofmoney.hash_in(p_payment);
+    v_owner bytea := alittlebitofmoney.owner_of(v_hash);
     v_outcome jsonb;
 BEGIN
     PERFORM alittlebitofmoney.lock_payment(v_hash);
     v_outcome := coalesce(
-        alittlebitofmoney.first_handover(p_op_id, 'claimed'), alittlebitofmoney.claim_kept(v_hash, p_keep)
+        alittlebitofmoney.first_handover(p_op_id, 'claimed'), alittlebitofmoney.token_kept('payment', v_owner, p_keep)
     );
     IF v_outcome IS NULL AND NOT alittlebitofmoney.is_claimable(p_payment, p_how) THEN
         v_outcome := '{"outcome": "not_claimable"}';
@@ -148,25 +161,23 @@ BEGIN
         PERFORM alittlebitofmoney.note_macaroon(v_hash);
     END IF;
     v_outcome := alittlebitofmoney.take(p_op_id, v_hash, p_token, p_how);
-    IF v_outcome ->> 'outcome' = 'claimed' AND jsonb_typeof(p_keep) = 'object' THEN
-        PERFORM alittlebitofmoney.keep(
-            'payment', alittlebitofmoney.owner_of(v_hash), decode(p_keep ->> 'idempotency', 'hex'),
-            decode(p_keep ->> 'order_digest', 'hex'), NULL, p_keep -> 'answer'
-        );
-    END IF;
+    PERFORM alittlebitofmoney.keep_token('payment', v_owner, p_keep, v_outcome);
     RETURN v_outcome;
 END
 $$;
 
--- The new token takes the account.
-CREATE FUNCTION public.alb_rotate(p_op_id text, p_token bytea, p_new_token bytea) RETURNS jsonb
+-- The new token takes the account. What was answered to the same Idempotency-Key is told although the old token owns
+-- nothing any more; who waited for its account finds that answer.
+CREATE FUNCTION public.alb_rotate(p_op_id text, p_token bytea, p_new_token bytea, p_keep jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 DECLARE
     v_account alittlebitofmoney.accounts := alittlebitofmoney.lock_owned('token', p_token);
-    v_first jsonb := alittlebitofmoney.first_handover(p_op_id, 'rotated');
+    v_outcome jsonb := coalesce(
+        alittlebitofmoney.first_handover(p_op_id, 'rotated'), alittlebitofmoney.token_kept('token', p_token, p_keep)
+    );
 BEGIN
-    IF v_first IS NOT NULL THEN
-        RETURN v_first;
+    IF v_outcome IS NOT NULL THEN
+        RETURN v_outcome;
     ELSIF v_account.id IS NULL THEN
         RETURN '{"outcome": "gone"}';
     END IF;
@@ -175,7 +186,9 @@ BEGIN
         RETURN jsonb_build_object('outcome', 'frozen', 'account', v_account.id);
     END IF;
     PERFORM alittlebitofmoney.hand_over(p_op_id, 'rotate', v_account.id, p_new_token, NULL);
-    RETURN alittlebitofmoney.first_handover(p_op_id, 'rotated');
+    v_outcome := alittlebitofmoney.first_handover(p_op_id, 'rotated');
+    PERFORM alittlebitofmoney.keep_token('token', p_token, p_keep, v_outcome);
+    RETURN v_outcome;
 END
 $$;
 
