@@ -40,12 +40,12 @@ def make_project(server: Postgres, database: str) -> str:
     server.sql(ROLES)
     server.create_database(database)
     server.sql(
-        f'ALTER DATABASE "{database}" OWNER TO {OWNER}',
         "GRANT USAGE ON SCHEMA public TO anon, authenticated, service_role",
         f"GRANT ALL ON SCHEMA public TO {OWNER}",
         PRIVILEGES,
         database=database,
     )
+    server.sql(f'GRANT ALL ON DATABASE "{database}" TO {OWNER}')
     return server.url(database, OWNER)
 
 
@@ -57,6 +57,7 @@ class SupabaseApi:
 
     def __init__(self, server: Postgres, database: str, *, schemas: str = "public") -> None:
         """Nothing runs until `start`. A project serves the schema `public` unless its owner says otherwise."""
+        self.database = database
         self._directory = tempfile.TemporaryDirectory(prefix="alb-supabase-")
         self.postgrest = Postgrest(server.url(database, "authenticator"), Path(self._directory.name), schemas)
         self.gateway = SupabaseGateway(self.postgrest.socket)

@@ -175,7 +175,7 @@ async def test_a_late_answer_is_asked_for_again(api: SupabaseApi, watermark: Wat
         await calls.call("once", p_op_id="a", p_ms=600)
 
     assert await calls.call("once", p_op_id="a", p_ms=0) == {"done": 1}
-    assert int(server.sql("SELECT last_value FROM tries", database="plain")) == 3
+    assert int(server.sql("SELECT last_value FROM tries", database=api.database)) == 3
     await calls.aclose()
 
 
@@ -321,14 +321,14 @@ async def test_a_restored_database_is_noticed_after_an_outage(calls: SupabaseCal
     api.postgrest.stop()
     with pytest.raises(LedgerUnavailable):
         await calls.call("once", p_op_id="b", p_ms=0)
-    server.sql(f"{MOVE} 6", database="plain")
+    server.sql(f"{MOVE} 6", database=api.database)
     await asyncio.to_thread(api.postgrest.start)
 
     with pytest.raises(LedgerWentBack):
         await calls.call("once", p_op_id="b", p_ms=0)
 
     assert await calls.call("alb_position") == {"ledger_id": "00", "generation": 0, "newest_entry": 6}
-    assert server.sql("SELECT op_id FROM done", database="plain").split() == ["a"]
+    assert server.sql("SELECT op_id FROM done", database=api.database).split() == ["a"]
 
 
 async def test_it_is_noticed_in_the_middle_of_one_call(calls: SupabaseCalls, api: SupabaseApi, server: Postgres):
@@ -338,7 +338,7 @@ async def test_it_is_noticed_in_the_middle_of_one_call(calls: SupabaseCalls, api
     async def restore_meanwhile(request: web.Request, forward: Forward) -> web.StreamResponse:
         if api.gateway.asked["once"] > 2 or _function(request) != "once":
             return await forward()
-        await asyncio.to_thread(server.sql, f"{MOVE} 6", database="plain")
+        await asyncio.to_thread(server.sql, f"{MOVE} 6", database=api.database)
         return web.Response(status=503)
 
     api.interfere(restore_meanwhile)
@@ -351,7 +351,7 @@ async def test_it_is_noticed_in_the_middle_of_one_call(calls: SupabaseCalls, api
 async def test_an_operators_word_ends_it_without_a_restart(calls: SupabaseCalls, api: SupabaseApi, server: Postgres):
     """`scripts/migrate --restored` is another process: this one sees the new generation and takes up work."""
     await test_it_is_noticed_in_the_middle_of_one_call(calls, api, server)
-    server.sql("UPDATE place SET generation = 1", database="plain")
+    server.sql("UPDATE place SET generation = 1", database=api.database)
 
     assert await calls.call("once", p_op_id="b", p_ms=0) == {"done": 2}
 
@@ -365,7 +365,7 @@ async def test_another_database_at_the_same_address_is_refused(
     with pytest.raises(LedgerUnavailable):
         await calls.call("once", p_op_id="b", p_ms=0)
     api.interfere(None)
-    server.sql("UPDATE place SET ledger_id = '01'", database="plain")
+    server.sql("UPDATE place SET ledger_id = '01'", database=api.database)
 
     with pytest.raises(LedgerUnavailable, match="another ledger"):
         await calls.call("once", p_op_id="b", p_ms=0)
