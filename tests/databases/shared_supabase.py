@@ -17,7 +17,7 @@ from lib.store import postgres_schema
 from tests.databases.postgres import Postgres, running
 from tests.databases.postgrest import EXECUTABLE, MISSING
 from tests.databases.shared import CLOCK
-from tests.databases.supabase_api import OWNER, make_project
+from tests.databases.supabase_api import make_project, run_as_owner
 
 MICROS_PER_SECOND = 1_000_000
 VERSION = 16
@@ -49,11 +49,6 @@ def server() -> Postgres:
     started.create_database(CLOCKED, MIGRATED)
     run_as_owner(started, CLOCK, CLOCKED)
     return started
-
-
-def run_as_owner(on: Postgres, script: str, database: str) -> None:
-    """As the role does it that a project's migrations are run by."""
-    on.run_script(f"SET ROLE {OWNER};\n{script}", database)
 
 
 def new_project(template: str = CLOCKED) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from lib.store import postgres_schema
 from tests.databases.postgres import Postgres
 from tests.databases.postgrest import Postgrest
 from tests.databases.supabase_gateway import PUBLISHABLE_KEY, SECRET_KEY, Interference, SupabaseGateway
@@ -47,6 +50,24 @@ def make_project(server: Postgres, database: str) -> str:
     )
     server.sql(f'GRANT ALL ON DATABASE "{database}" TO {OWNER}')
     return server.url(database, OWNER)
+
+
+def run_as_owner(server: Postgres, script: str, database: str) -> None:
+    """As the role does it that a project's migrations are run by."""
+    server.run_script(f"SET ROLE {OWNER};\n{script}", database)
+
+
+@contextlib.asynccontextmanager
+async def serving_ledger(server: Postgres, database: str = "project") -> AsyncGenerator[SupabaseApi]:
+    """A new project with a ledger's tables and functions, and its API while the block lasts."""
+    make_project(server, database)
+    run_as_owner(server, postgres_schema.script(), database)
+    api = SupabaseApi(server, database)
+    await api.start()
+    try:
+        yield api
+    finally:
+        await api.stop()
 
 
 class SupabaseApi:

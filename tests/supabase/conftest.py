@@ -11,7 +11,7 @@ from lib.store.supabase_calls import Patience, SupabaseCalls
 from lib.store.watermark import Watermark
 from tests.databases import shared_supabase
 from tests.databases.postgres import Postgres
-from tests.databases.supabase_api import SupabaseApi
+from tests.databases.supabase_api import SupabaseApi, run_as_owner
 
 SHORT = Patience(pauses_seconds=(0.05, 0.1, 0.2, 0.4, 0.8))
 
@@ -41,6 +41,10 @@ PLAIN_FUNCTIONS = """
         IF nextval('tries') <= p_times THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = p_sqlstate; END IF;
         RETURN jsonb_build_object('tries', currval('tries'));
     END $$;
+    CREATE FUNCTION sleeps() RETURNS jsonb LANGUAGE sql
+        AS $$ SELECT jsonb_build_object('slept', pg_sleep(0.5)::text) $$;
+    CREATE FUNCTION scans() RETURNS jsonb LANGUAGE sql SET statement_timeout = '10s'
+        AS $$ SELECT jsonb_build_object('slept', pg_sleep(0.5)::text) $$;
     CREATE FUNCTION nothing() RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb';
     REVOKE EXECUTE ON FUNCTION echo, alb_position FROM public, anon, authenticated;
 """
@@ -50,7 +54,7 @@ PLAIN_FUNCTIONS = """
 async def api(server: Postgres) -> AsyncIterator[SupabaseApi]:
     """A project whose functions are none of the ledger's, but as easily counted."""
     database = shared_supabase.new_project(shared_supabase.EMPTY)
-    shared_supabase.run_as_owner(server, PLAIN_FUNCTIONS, database)
+    run_as_owner(server, PLAIN_FUNCTIONS, database)
     served = SupabaseApi(server, database)
     await served.start()
     yield served

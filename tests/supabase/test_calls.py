@@ -278,6 +278,19 @@ async def test_closing_waits_for_what_runs(api: SupabaseApi, watermark: Watermar
     await calls.aclose()
 
 
+async def test_a_function_may_ask_for_more_time_than_the_api_gives(
+    calls: SupabaseCalls, api: SupabaseApi, server: Postgres
+):
+    """The API's time limit ends a statement; a function that says how long it may take is given that."""
+    server.sql(f'ALTER ROLE authenticator IN DATABASE "{api.database}" SET statement_timeout = 200')
+    api.postgrest.stop()
+    await asyncio.to_thread(api.postgrest.start)
+
+    assert await calls.call("scans") == {"slept": ""}
+    with pytest.raises(LedgerUnavailable, match="57014"):
+        await calls.call("sleeps")
+
+
 async def test_a_cancelled_caller_undoes_nothing(calls: SupabaseCalls, api: SupabaseApi, watermark: Watermark):
     """Whoever stops waiting for a call has made it all the same."""
     caller = asyncio.create_task(calls.call("once", p_op_id="a", p_ms=300))
