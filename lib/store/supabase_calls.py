@@ -21,6 +21,7 @@ from supabase import AsyncClient, AsyncClientOptions, acreate_client
 from lib.store import postgres_values as values
 from lib.store.ledger import LedgerUnavailable, LedgerWentBack
 from lib.store.postgres_calls import ANSWERED_THOUGH_GONE_BACK, SCANS, Argument
+from lib.store.supabase_connections import CONNECTIONS_MAX_COUNT, Connections
 from lib.store.supabase_errors import OutcomeUnknown, judged
 from lib.store.watermark import Watermark
 
@@ -29,9 +30,6 @@ log = logging.getLogger(__name__)
 SCAN_LIMIT_SECONDS = 600.0
 CONNECT_LIMIT_SECONDS = 5.0
 CLOSE_LIMIT_SECONDS = 60.0
-CONNECTIONS_MAX_COUNT = 20
-"""More than PostgREST has to the database by default, so that it is never idle for want of ours."""
-KEEPALIVE_EXPIRY_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +70,7 @@ class SupabaseCalls:
     ) -> SupabaseCalls:
         """Connects when first called. The key is a new one (`sb_secret_…`) or a JWT of the role service_role."""
         connections = httpx.AsyncClient(
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS_MAX_COUNT,
-                max_keepalive_connections=CONNECTIONS_MAX_COUNT,
-                keepalive_expiry=KEEPALIVE_EXPIRY_SECONDS,
-            ),
+            transport=Connections(),
             timeout=httpx.Timeout(None, connect=CONNECT_LIMIT_SECONDS),  # `_attempt` bounds the whole exchange
             follow_redirects=False,  # it would carry the key elsewhere
             trust_env=False,

@@ -10,7 +10,8 @@ import pytest
 from aiohttp import web
 
 from lib.store.ledger import LedgerUnavailable, LedgerWentBack
-from lib.store.supabase_calls import CONNECTIONS_MAX_COUNT, Patience, SupabaseCalls
+from lib.store.supabase_calls import Patience, SupabaseCalls
+from lib.store.supabase_connections import CONNECTIONS_MAX_COUNT
 from lib.store.supabase_errors import SupabaseRefused
 from lib.store.watermark import Watermark
 from tests.databases.postgres import Postgres
