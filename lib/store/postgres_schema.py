@@ -33,7 +33,11 @@ DECLARE
     v_version integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock({lock});
-    IF to_regclass('alittlebitofmoney.migrations') IS NOT NULL THEN
+    -- Asked of the tables themselves: what this session has cached may be older than the wait for the lock.
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'alittlebitofmoney' AND c.relname = 'migrations'
+    ) THEN
         EXECUTE '{version}' INTO v_version;
     END IF;
     IF v_version >= {number} THEN
