@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from lib.store import postgres_schema
@@ -23,11 +25,17 @@ async def open_ledger(
     """
     calls = await SupabaseCalls.open(project_url, secret_key, watermark, patience)
     try:
-        postgres_schema.require((await calls.call("alb_schema"))["number"])
+        postgres_schema.require(await _schema(calls, patience))
         return await PostgresLedger.over(calls, watermark)
-    except FunctionsMissing:
-        await calls.aclose()
-        raise LedgerOlderThanCode(FUNCTIONS_MISSING) from None
     except BaseException:
         await calls.aclose()
         raise
+
+
+async def _schema(calls: SupabaseCalls, patience: Patience) -> int:
+    """The database's schema number. PostgREST may need a moment to hear of functions that were made just now."""
+    for pause_seconds in patience.pauses_seconds:
+        with contextlib.suppress(FunctionsMissing):
+            return (await calls.call("alb_schema"))["number"]
+        await asyncio.sleep(pause_seconds)
+    raise LedgerOlderThanCode(FUNCTIONS_MISSING)

@@ -21,6 +21,7 @@ from supabase import AsyncClient, AsyncClientOptions, acreate_client
 from lib.store import postgres_values as values
 from lib.store.ledger import LedgerUnavailable, LedgerWentBack
 from lib.store.postgres_calls import ANSWERED_THOUGH_GONE_BACK, SCANS, Argument
+from lib.store.supabase_connections import CONNECTIONS_MAX_COUNT, Connections
 from lib.store.supabase_errors import OutcomeUnknown, judged
 from lib.store.watermark import Watermark
 
@@ -29,9 +30,6 @@ log = logging.getLogger(__name__)
 SCAN_LIMIT_SECONDS = 600.0
 CONNECT_LIMIT_SECONDS = 5.0
 CLOSE_LIMIT_SECONDS = 60.0
-CONNECTIONS_MAX_COUNT = 20
-"""More than PostgREST has to the database by default, so that it is never idle for want of ours."""
-KEEPALIVE_EXPIRY_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +37,9 @@ class Patience:
     """When a call is given up."""
 
     call_seconds: float = 30.0
-    """No further attempt begins after this."""
+    """No further attempt begins after this, nor does one wait longer for a connection to become free."""
     attempt_seconds: float = 10.0
-    """For one, the wait for a connection included. More than Supabase gives a statement (8 s): then it has ended."""
+    """For one, once it has a connection. More than Supabase gives a statement (8 s): then it has ended."""
     pauses_seconds: tuple[float, ...] = (0.1, 0.4, 1.0, 2.0)
     """Before the second attempt, the third, and so on."""
 
@@ -62,6 +60,7 @@ class SupabaseCalls:
         self._patience = patience
         self._ledger_id: bytes | None = None
         self._doubts, self._dispelled = 1, 0
+        self._free = asyncio.Semaphore(CONNECTIONS_MAX_COUNT)
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -71,11 +70,7 @@ class SupabaseCalls:
     ) -> SupabaseCalls:
         """Connects when first called. The key is a new one (`sb_secret_…`) or a JWT of the role service_role."""
         connections = httpx.AsyncClient(
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS_MAX_COUNT,
-                max_keepalive_connections=CONNECTIONS_MAX_COUNT,
-                keepalive_expiry=KEEPALIVE_EXPIRY_SECONDS,
-            ),
+            transport=Connections(),
             timeout=httpx.Timeout(None, connect=CONNECT_LIMIT_SECONDS),  # `_attempt` bounds the whole exchange
             follow_redirects=False,  # it would carry the key elsewhere
             trust_env=False,
@@ -144,6 +139,7 @@ class SupabaseCalls:
     async def _attempt(self, function: str, body: dict[str, Any]) -> Any:
         """Once. Raises OutcomeUnknown, LedgerUnavailable, or SupabaseRefused."""
         limit_seconds = SCAN_LIMIT_SECONDS if function in SCANS else self._patience.attempt_seconds
+        await self._become_free()
         try:
             async with asyncio.timeout(limit_seconds):
                 return (await self._client.rpc(function, body).execute()).data
@@ -156,6 +152,16 @@ class SupabaseCalls:
         except (OutcomeUnknown, LedgerUnavailable):
             self._doubts += 1
             raise
+        finally:
+            self._free.release()
+
+    async def _become_free(self) -> None:
+        """Wait for a connection, in turn. The client's own queue is slower the longer it is."""
+        try:
+            async with asyncio.timeout(self._patience.call_seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise LedgerUnavailable("more calls wait for Supabase's API than it can do") from None
 
 
 def _on_the_wire(value: Argument) -> Any:

@@ -61,6 +61,8 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', v_table);
     END LOOP;
+    -- A PostgREST that listens looks again which functions there are. Supabase says so by itself, others may not.
+    PERFORM pg_notify('pgrst', 'reload schema');
 END
 $$;
 
