@@ -147,11 +147,14 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running(*, durable: bool = False, settings: dict[str, str] | None = None) -> Generator[Postgres]:
-    """A server in a temporary directory; both are gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="alb-postgres-") as parent:
-        Path(parent).chmod(0o755)
-        server = Postgres(Path(parent) / "cluster", durable=durable, settings=settings)
+def running(
+    *, durable: bool = False, settings: dict[str, str] | None = None, parent: Path | None = None
+) -> Generator[Postgres]:
+    """A server in a temporary directory, under `parent` if given, which all may enter then; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="alb-postgres-", dir=parent) as directory:
+        for entered in (Path(directory), *([parent] if parent else [])):
+            entered.chmod(0o755)
+        server = Postgres(Path(directory) / "cluster", durable=durable, settings=settings)
         server.start()
         try:
             yield server

@@ -87,6 +87,10 @@ class Desk:
     lease: str = LEASE
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
+    def beside(self, ledger: Ledger, lease: str) -> Desk:
+        """Another process, on its own connection to the same ledger. Their op_ids differ."""
+        return Desk(ledger, lease, self._numbers)
+
     def new_id(self, what: str) -> str:
         """An op_id that no other operation has."""
         return f"{what}-{next(self._numbers)}"
