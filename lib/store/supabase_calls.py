@@ -39,9 +39,9 @@ class Patience:
     """When a call is given up."""
 
     call_seconds: float = 30.0
-    """No further attempt begins after this."""
+    """No further attempt begins after this, nor does one wait longer for a connection to become free."""
     attempt_seconds: float = 10.0
-    """For one, the wait for a connection included. More than Supabase gives a statement (8 s): then it has ended."""
+    """For one, once it has a connection. More than Supabase gives a statement (8 s): then it has ended."""
     pauses_seconds: tuple[float, ...] = (0.1, 0.4, 1.0, 2.0)
     """Before the second attempt, the third, and so on."""
 
@@ -62,6 +62,7 @@ class SupabaseCalls:
         self._patience = patience
         self._ledger_id: bytes | None = None
         self._doubts, self._dispelled = 1, 0
+        self._free = asyncio.Semaphore(CONNECTIONS_MAX_COUNT)
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
 
@@ -144,6 +145,7 @@ class SupabaseCalls:
     async def _attempt(self, function: str, body: dict[str, Any]) -> Any:
         """Once. Raises OutcomeUnknown, LedgerUnavailable, or SupabaseRefused."""
         limit_seconds = SCAN_LIMIT_SECONDS if function in SCANS else self._patience.attempt_seconds
+        await self._become_free()
         try:
             async with asyncio.timeout(limit_seconds):
                 return (await self._client.rpc(function, body).execute()).data
@@ -156,6 +158,16 @@ class SupabaseCalls:
         except (OutcomeUnknown, LedgerUnavailable):
             self._doubts += 1
             raise
+        finally:
+            self._free.release()
+
+    async def _become_free(self) -> None:
+        """Wait for a connection, in turn. The client's own queue is slower the longer it is."""
+        try:
+            async with asyncio.timeout(self._patience.call_seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise LedgerUnavailable("more calls wait for Supabase's API than it can do") from None
 
 
 def _on_the_wire(value: Argument) -> Any:

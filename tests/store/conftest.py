@@ -11,12 +11,13 @@ from typing import Any, Protocol
 import asyncpg
 import pytest
 
-from lib.store import schema
+from lib.store import schema, supabase
 from lib.store.ledger import Ledger
 from lib.store.postgres import PostgresLedger
 from lib.store.sqlite import SqliteLedger
 from lib.store.watermark import Watermark
-from tests.databases import shared
+from tests.databases import shared, shared_supabase
+from tests.databases.supabase_api import SupabaseApi
 from tests.store.desk import Desk
 
 MICROS_PER_SECOND = 1_000_000
@@ -103,8 +104,46 @@ class PostgresStore:
         shared.server().drop_database(self.database)
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore, "postgres": PostgresStore}
+@dataclass
+class SupabaseStore:
+    """A project of its own, whose API is reached by Supabase's client, and a clock as in `PostgresStore`."""
+
+    directory: Path
+    database: str = field(default_factory=shared_supabase.new_project)
+    _api: SupabaseApi | None = None
+    _opened: list[PostgresLedger] = field(default_factory=list[PostgresLedger])
+
+    async def open(self) -> PostgresLedger:
+        if self._api is None:
+            self._api = SupabaseApi(shared_supabase.server(), self.database)
+            await self._api.start()
+        ledger = await supabase.open_ledger(self._api.url, self._api.secret_key, Watermark(self.directory))
+        self._opened.append(ledger)
+        return ledger
+
+    def passes(self, seconds: float) -> None:
+        shared_supabase.pass_seconds(self.database, seconds)
+
+    def tamper(self, *statements: str) -> None:
+        shared_supabase.server().sql("SET search_path = alittlebitofmoney", *statements, database=self.database)
+
+    async def close(self) -> None:
+        for ledger in self._opened:
+            await ledger.aclose()
+        if self._api is not None:
+            await self._api.stop()
+        shared_supabase.server().drop_database(self.database)
+
+
+STORES: dict[str, Callable[[Path], Store]] = {
+    "sqlite": SqliteStore,
+    "postgres": PostgresStore,
+    "supabase": SupabaseStore,
+}
 """For tests that open many ledgers of their own."""
+
+ADAPTERS = [name if name != "supabase" else pytest.param(name, marks=pytest.mark.slow) for name in STORES]
+"""For tests of the contract."""
 
 
 @pytest.fixture
@@ -123,7 +162,15 @@ async def postgres_store(tmp_path: Path) -> AsyncIterator[PostgresStore]:
     await store.close()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture
+async def supabase_store(tmp_path: Path) -> AsyncIterator[SupabaseStore]:
+    """For what only the ledger in Supabase promises."""
+    store = SupabaseStore(tmp_path / "data")
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=ADAPTERS)
 def store(request: pytest.FixtureRequest) -> Store:
     """For what every ledger promises."""
     return request.getfixturevalue(f"{request.param}_store")

@@ -174,16 +174,6 @@ async def test_two_hundred_parallel_holds_never_overdraw(desk: Desk):
     assert await desk.ledger.audit() == []
 
 
-async def test_a_settle_begun_first_frees_its_money_for_the_next_hold(desk: Desk):
-    """Operations are done in the order in which they were begun, though both are awaited together."""
-    paid = await desk.account(1_000)
-    hold = await desk.held(paid, 1_000)
-
-    _, outcome = await asyncio.gather(desk.settle(hold, 0), desk.hold(paid, 1_000))
-
-    assert isinstance(outcome, Held)
-
-
 async def test_a_cancelled_caller_does_not_undo_its_settlement(desk: Desk):
     """What was begun is done: the client who leaves changes nobody's money."""
     paid = await desk.account(1_000)

@@ -47,7 +47,7 @@ from lib.store.ledger import (
     StillRunning,
     TooMuch,
 )
-from tests.store.conftest import STORES
+from tests.store.conftest import ADAPTERS, STORES
 from tests.store.desk import NO_LIMITS, Desk, carrying, owner, payment, quote, refill, token, vouched
 
 T = TypeVar("T")
@@ -515,7 +515,11 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.do(self.desk.ledger.audit()) == []
 
 
-@pytest.mark.parametrize("adapter_name", STORES)
+EXAMPLES = {"sqlite": 25, "postgres": 25, "supabase": 8}
+"""Through an API an operation takes milliseconds, and what decides there is the same SQL as in `postgres`: fewer do."""
+
+
+@pytest.mark.parametrize("adapter_name", ADAPTERS)
 def test_the_ledger_agrees_with_two_numbers_and_the_owners_of_each_account(adapter_name: str):
     """Whatever is done in whatever order: balances and holds are what the model says, and the audit is clean."""
 
@@ -525,7 +529,7 @@ def test_the_ledger_agrees_with_two_numbers_and_the_owners_of_each_account(adapt
     explore(
         Machine,
         settings=settings(
-            max_examples=25,
+            max_examples=EXAMPLES[adapter_name],
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -170,6 +170,19 @@ async def test_one_bad_operation_does_not_spoil_its_batch(store: SqliteStore, de
     assert await desk.purse(paid) == (940, 0)
 
 
+async def test_a_settle_begun_first_frees_its_money_for_the_next_hold(store: SqliteStore, desk: Desk):
+    """Operations are done in the order in which they were begun, though both are awaited together.
+
+    Over several connections nothing can promise that.
+    """
+    paid = await desk.account(1_000)
+    hold = await desk.held(paid, 1_000)
+
+    _, outcome = await asyncio.gather(desk.settle(hold, 0), desk.hold(paid, 1_000))
+
+    assert isinstance(outcome, Held)
+
+
 async def test_closing_finishes_what_was_begun(store: SqliteStore, desk: Desk):
     """Afterwards the ledger refuses; what was queued before is on disk."""
     paid = await desk.account(1_000)

@@ -1,32 +1,25 @@
-"""A Supabase project: a real PostgreSQL behind a real PostgREST. Where that is missing, skipped; in CI, a failure."""
+"""A Supabase project: a real PostgreSQL behind a real PostgREST."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from lib.store.supabase_calls import Patience, SupabaseCalls
 from lib.store.watermark import Watermark
-from tests.databases import postgres
+from tests.databases import shared_supabase
 from tests.databases.postgres import Postgres
-from tests.databases.postgrest import EXECUTABLE, MISSING
-from tests.databases.supabase_api import SupabaseApi, make_project
+from tests.databases.supabase_api import SupabaseApi, run_as_owner
 
 SHORT = Patience(pauses_seconds=(0.05, 0.1, 0.2, 0.4, 0.8))
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Postgres]:
-    """A server whose databases are made by the tests."""
-    if not EXECUTABLE.exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(MISSING)
-        pytest.skip(MISSING)
-    with postgres.running() as started:
-        yield started
+def server() -> Postgres:
+    """Where the projects are."""
+    return shared_supabase.server()
 
 
 PLAIN_FUNCTIONS = """
@@ -48,6 +41,10 @@ PLAIN_FUNCTIONS = """
         IF nextval('tries') <= p_times THEN RAISE EXCEPTION 'on purpose' USING ERRCODE = p_sqlstate; END IF;
         RETURN jsonb_build_object('tries', currval('tries'));
     END $$;
+    CREATE FUNCTION sleeps() RETURNS jsonb LANGUAGE sql
+        AS $$ SELECT jsonb_build_object('slept', pg_sleep(0.5)::text) $$;
+    CREATE FUNCTION scans() RETURNS jsonb LANGUAGE sql SET statement_timeout = '10s'
+        AS $$ SELECT jsonb_build_object('slept', pg_sleep(0.5)::text) $$;
     CREATE FUNCTION nothing() RETURNS jsonb LANGUAGE sql AS 'SELECT NULL::jsonb';
     REVOKE EXECUTE ON FUNCTION echo, alb_position FROM public, anon, authenticated;
 """
@@ -56,13 +53,13 @@ PLAIN_FUNCTIONS = """
 @pytest.fixture
 async def api(server: Postgres) -> AsyncIterator[SupabaseApi]:
     """A project whose functions are none of the ledger's, but as easily counted."""
-    make_project(server, "plain")
-    server.run_script(f"SET ROLE supabase_owner; {PLAIN_FUNCTIONS}", database="plain")
-    served = SupabaseApi(server, "plain")
+    database = shared_supabase.new_project(shared_supabase.EMPTY)
+    run_as_owner(server, PLAIN_FUNCTIONS, database)
+    served = SupabaseApi(server, database)
     await served.start()
     yield served
     await served.stop()
-    server.drop_database("plain")
+    server.drop_database(database)
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from lib.store import postgres_calls, postgres_schema
+from lib.store import postgres_calls
 from lib.store.postgres_calls import SCANS
+from tests.databases import shared_supabase
 from tests.databases.postgres import Postgres
-from tests.databases.supabase_api import OWNER, SupabaseApi, make_project
+from tests.databases.supabase_api import OWNER, SupabaseApi
 from tests.databases.supabase_gateway import PUBLISHABLE_KEY, SECRET_KEY, key_of
 from tests.supabase.catalog import (
     Function,
@@ -28,7 +29,6 @@ from tests.supabase.catalog import (
 
 pytestmark = pytest.mark.slow
 
-DATABASE = "closed"
 SCHEMA = "alittlebitofmoney"
 REFUSED = {401, 403, 404}
 STRANGERS = {
@@ -44,10 +44,9 @@ OWN_KEY = {"apikey": SECRET_KEY, "Authorization": f"Bearer {SECRET_KEY}"}
 @pytest.fixture(scope="module")
 def database(server: Postgres) -> Iterator[str]:
     """A project with a ledger that its owner has migrated."""
-    make_project(server, DATABASE)
-    server.run_script(f"SET ROLE {OWNER};\n{postgres_schema.script()}", database=DATABASE)
-    yield DATABASE
-    server.drop_database(DATABASE)
+    name = shared_supabase.new_project(shared_supabase.MIGRATED)
+    yield name
+    server.drop_database(name)
 
 
 @pytest.fixture(scope="module")
@@ -79,10 +78,10 @@ async def _called(http: httpx.AsyncClient, function: Function, key: dict[str, st
 
 
 async def test_strangers_call_no_function(
-    server: Postgres, http: httpx.AsyncClient, functions: list[Function], tables: list[Table]
+    server: Postgres, database: str, http: httpx.AsyncClient, functions: list[Function], tables: list[Table]
 ):
     """Each function, through the API, with each key that visitors have: refused, and nothing is written."""
-    before = contents_of(server, DATABASE, tables)
+    before = contents_of(server, database, tables)
 
     answers = {
         (stranger, function.name): await _called(http, function, key)
@@ -92,7 +91,7 @@ async def test_strangers_call_no_function(
 
     assert {call: status for call, status in answers.items() if status not in REFUSED} == {}
     assert len(answers) == len(STRANGERS) * len(functions)
-    assert contents_of(server, DATABASE, tables) == before
+    assert contents_of(server, database, tables) == before
 
 
 async def test_the_secret_key_calls_what_is_to_be_called_and_no_more(
@@ -111,9 +110,11 @@ async def test_the_secret_key_calls_what_is_to_be_called_and_no_more(
     assert {function.name for function in functions if function.schema == "public"} == CALLED
 
 
-async def test_nobody_reads_or_writes_a_table(server: Postgres, http: httpx.AsyncClient, tables: list[Table]):
+async def test_nobody_reads_or_writes_a_table(
+    server: Postgres, database: str, http: httpx.AsyncClient, tables: list[Table]
+):
     """Not through the API, not even with the secret key, which has the functions for it."""
-    before = contents_of(server, DATABASE, tables)
+    before = contents_of(server, database, tables)
     answers: dict[tuple[str, str, str], int] = {}
 
     for table in tables:
@@ -125,16 +126,18 @@ async def test_nobody_reads_or_writes_a_table(server: Postgres, http: httpx.Asyn
                 answers[who, method, table.name] = reply.status_code
 
     assert {call: status for call, status in answers.items() if status not in REFUSED} == {}
-    assert contents_of(server, DATABASE, tables) == before
+    assert contents_of(server, database, tables) == before
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
-def test_sql_as_a_stranger_gets_nowhere(server: Postgres, functions: list[Function], tables: list[Table], role: str):
+def test_sql_as_a_stranger_gets_nowhere(
+    server: Postgres, database: str, functions: list[Function], tables: list[Table], role: str
+):
     """Whatever serves the database: the role itself is refused every function, table and sequence."""
     reads = [f"TABLE {table.schema}.{table.name}" for table in tables]
     writes = [f"TRUNCATE {table.schema}.{table.name}" for table in tables if table.kind == "r"]
 
-    refused(server, DATABASE, role, [*(function.call for function in functions), *reads, *writes])
+    refused(server, database, role, [*(function.call for function in functions), *reads, *writes])
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
