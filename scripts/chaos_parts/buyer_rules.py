@@ -1,0 +1,113 @@
+"""Rules of buyers: nobody pays twice for one answer, everybody has what was paid for, prices are as they were told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from chaos_parts.books import Hold
+from chaos_parts.evidence import Evidence, Work
+from chaos_parts.record import Attempt, Call
+
+ANSWERED = frozenset({"answered", "unmetered"})
+NOTICED_SECONDS = 1.0
+"""By then a server, with all that runs beside it here, has noticed that a buyer left."""
+KEPT_SECONDS = 600.0
+
+
+def differences(found: Evidence) -> Iterator[str]:
+    """One sentence for each."""
+    yield from found.record.strange
+    for call in found.calls():
+        yield from _told(found, call)
+        yield from _has_it(found, call)
+        yield from _once(found, call)
+        if call.key is not None:
+            yield from _same(found, call)
+    for digests in found.record.claims_by_key.values():
+        if len(digests) != 1:
+            yield f"a claim with one Idempotency-Key got {len(digests)} different answers"
+
+
+def _told(found: Evidence, call: Call) -> Iterator[str]:
+    """A whole answer costs what it says; it says so unless it is a stream whose usage was not asked for."""
+    for attempt in call.attempts:
+        if not attempt.whole or attempt.request_id is None:
+            continue
+        hold = found.hold_by_request.get(attempt.request_id)
+        if hold is None:
+            continue  # a kept answer: told once, by its own call
+        if attempt.told_msat is not None and hold.due_msat != attempt.told_msat and hold.ending != "lapsed":
+            yield f"{call.name} was told {attempt.told_msat} msat and owed {hold.due_msat}"
+        if call.most_msat is not None and hold.due_msat > call.most_msat:
+            yield f"{call.name} owed {hold.due_msat} msat; the challenge said {call.most_msat} at most"
+
+
+def _has_it(found: Evidence, call: Call) -> Iterator[str]:
+    """A buyer that was charged for an answer has it; one that was not has it too, after repeating."""
+    if not call.answered:
+        charged = sum(hold.charge_msat for hold, _ in found.holds_of.get(call.name, []))
+        yield f"{call.name} was never answered, and charged {charged} msat ({call.given_up})"
+
+
+def _once(found: Evidence, call: Call) -> Iterator[str]:
+    """At most one complete answer is charged, unless `excuse` says why another one was."""
+    complete = [
+        (hold, work) for hold, work in found.holds_of.get(call.name, []) if hold.charge_msat and hold.ending in ANSWERED
+    ]
+    for (first, work), (second, _) in pairwise(complete):
+        if call.key is not None:
+            yield f"{call.name} was charged twice in spite of its Idempotency-Key ({first.id}, {second.id})"
+        elif excuse(found.attempts.get(work.attempt), first, second, work) is None:
+            yield (
+                f"{call.name} was charged twice: {first.id} ended {first.ended_at} for a buyer who had left, "
+                f"and {second.id} began at {second.opened_at}"
+            )
+
+
+def excuse(attempt: Attempt | None, first: Hold, second: Hold, work: Work) -> str | None:
+    """Why an answer that was charged was not kept for the next repetition; None if it should have been.
+
+    A buyer that did not leave has its answer. One that left is noticed within NOTICED_SECONDS, unless everything had
+    been handed over by then: as much as its window and the kernels' buffers hold. One that repeats sooner than it can
+    have been noticed, or with another credential, asks for another answer.
+    """
+    if attempt is None or first.ended_at is None:
+        return None
+    if attempt.whole:
+        return "delivered"
+    if attempt.left_at is None:
+        return None
+    if second.owner != first.owner:
+        return "another credential"
+    if second.opened_at < attempt.left_at + NOTICED_SECONDS:
+        return "repeated before it was noticed"
+    if second.opened_at > first.ended_at + KEPT_SECONDS:
+        return "repeated after it was forgotten"
+    size = attempt.promised_bytes if attempt.promised_bytes is not None else work.text_bytes
+    if first.ended_at < attempt.left_at + NOTICED_SECONDS and size - attempt.received_bytes <= attempt.window_bytes:
+        return "handed over before it was noticed"
+    return None
+
+
+def excuses(found: Evidence) -> dict[str, int]:
+    """How often a second answer was charged for each of these reasons."""
+    counted: dict[str, int] = {}
+    for call in found.calls():
+        complete = [
+            (hold, work)
+            for hold, work in found.holds_of.get(call.name, [])
+            if hold.charge_msat and hold.ending in ANSWERED
+        ]
+        for (first, work), (second, _) in pairwise(complete):
+            reason = excuse(found.attempts.get(work.attempt), first, second, work) or "none"
+            counted[reason] = counted.get(reason, 0) + 1
+    return counted
+
+
+def _same(found: Evidence, call: Call) -> Iterator[str]:
+    """Every repetition of one Idempotency-Key gets the same bytes; only what nobody paid for may be forgotten."""
+    digests = {attempt.body_digest for attempt in call.attempts if attempt.whole}
+    unpaid = [hold for hold, _ in found.holds_of.get(call.name, []) if not hold.charge_msat]
+    if len(digests) > 1 + len(unpaid):
+        yield f"{call.name} got {len(digests)} different answers with one Idempotency-Key"
