@@ -18,7 +18,7 @@ from lib.core.l402 import Facts, Proven, RootKey, Signed
 from lib.core.money import Sat
 from lib.core.schema import Limits
 from lib.lightning.node import IncomingPayment, LightningNode, NodeUnavailable, PaymentState
-from lib.store.ledger import LeaseExpired, LedgerUnavailable, Payment
+from lib.store.ledger import LeaseExpired, LedgerUnavailable, Payment, UnderReview
 from lib.throttle import Throttle
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,11 @@ BUYER_DIGITS = 32
 NODE_RETRY_SECONDS = 30
 PROOFS_MAX_COUNT = 4_096
 PENDING_RETRY_SECONDS = 2
+REVIEW_RETRY_SECONDS = 300
+UNDER_REVIEW = (
+    "This payment was quoted before the ledger was restored from a backup, and is being reviewed. "
+    "Do not pay again; tell the operator its payment hash."
+)
 NODE_QUESTIONS_PER_MINUTE = 120
 """About one payment, so that a page may ask every second and nobody can keep the node busy."""
 
@@ -174,6 +179,21 @@ class Till:
             raise retry_after(Code.PAYMENT_PENDING, PENDING_RETRY_SECONDS)
         return known
 
+    def payment_of(self, proven: Proven, known: IncomingPayment | None = None) -> Payment:
+        """A proven credential as the ledger knows it; `known` is the node's word, if it was asked and said paid."""
+        facts, firm_seconds = proven.facts, self.limits.invoice_expiry_seconds + self.limits.quote_grace_seconds
+        return Payment(
+            payment_hash=proven.payment_hash,
+            kind=facts.kind,
+            amount=facts.amount,
+            key_id=proven.key_id.hex(),
+            carry=facts.carry,
+            account=facts.account,
+            confirmed=known is not None,
+            quoted_at=None if facts.quote_until is None else facts.quote_until - firm_seconds,
+            received=known.received if known else None,
+        )
+
     def _count_invoice(self, counted: str | None) -> None:
         """The node keeps every invoice for ever: bound how many are made, also for those who pay."""
         wait = 0
@@ -185,25 +205,16 @@ class Till:
             raise retry_after(Code.RATE_LIMITED, wait, "Too many invoices are being made.")
 
 
-def payment_of(proven: Proven, known: IncomingPayment | None = None) -> Payment:
-    """A proven credential as the ledger knows it; `known` is the node's word, if it was asked and said paid."""
-    facts = proven.facts
-    return Payment(
-        payment_hash=proven.payment_hash,
-        kind=facts.kind,
-        amount=facts.amount,
-        key_id=proven.key_id.hex(),
-        carry=facts.carry,
-        account=facts.account,
-        confirmed=known is not None,
-        received=known.received if known else None,
-    )
+async def on_ledger(operation: Awaitable[Outcome | UnderReview]) -> Outcome:
+    """Tell the buyer of a ledger that cannot be reached, was restored, or holds a payment back for review.
 
-
-async def on_ledger(operation: Awaitable[Outcome]) -> Outcome:
-    """Tell the buyer of a ledger that cannot be reached. Nothing was charged, and a credential stays good."""
+    Nothing was charged, and a credential stays good.
+    """
     try:
-        return await operation
+        outcome = await operation
     except (LedgerUnavailable, LeaseExpired) as error:
         log.error("the ledger refused an operation: %s", error)  # noqa: TRY400 - expected, no traceback
         raise retry_after(Code.LEDGER_UNAVAILABLE, NODE_RETRY_SECONDS) from error
+    if isinstance(outcome, UnderReview):
+        raise retry_after(Code.LEDGER_RESTORED, REVIEW_RETRY_SECONDS, UNDER_REVIEW)
+    return outcome

@@ -1,7 +1,6 @@
-"""The heart: challenge, and reserve → send → relay → settle.
+"""What selling needs: challenges, balances, prices of the moment, and settlements that are written until they land.
 
-A paid call is one `async with`: it reserves the ceiling, and whatever happens inside — an answer, a failure, a buyer
-who leaves, a cancellation — its exit settles exactly once, because the answer is *sent inside it*.
+The paid call itself is in lib/reservation.py.
 """
 
 from __future__ import annotations
@@ -9,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from lib.btc_price import BtcPriceSource
-from lib.challenge import PENDING_RETRY_SECONDS, Till, on_ledger, payment_of
+from lib.challenge import PENDING_RETRY_SECONDS, Till, on_ledger
 from lib.core import l402, pricing
 from lib.core.credential import Bearer, L402Credential, Presented, Unpaid, Unproven, unknown_token
 from lib.core.endings import Ending
@@ -23,30 +20,19 @@ from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Facts, PaymentKind, Proven
 from lib.core.money import BtcPrice, Msat, Sat
 from lib.core.order import Order
-from lib.core.pricing import Cost
-from lib.core.usage import Reading
 from lib.lightning.node import PaymentState
-from lib.relay import Bill, HeaderList, Receive, Relay, Send
 from lib.stop_loss import StopLoss
 from lib.store.ledger import (
     AskNodeFirst,
     Balance,
-    CallFacts,
-    Frozen,
-    Gone,
-    Held,
-    HoldOutcome,
-    HoldRequest,
     HoldUnknown,
     Ledger,
     LedgerUnavailable,
     Owner,
-    Quote,
     Settlement,
-    Short,
     UnconfirmedLimits,
 )
-from lib.upstream import Reply, Upstream, UpstreamFailure
+from lib.upstream import Upstream
 
 log = logging.getLogger(__name__)
 Outcome = TypeVar("Outcome")
@@ -111,13 +97,6 @@ class Purchase:
         prices = {"max_price_msat": most.value, "typical_price_msat": usual.value}
         return challenge.as_error(PaymentKind.CALL, message, **prices)
 
-    def reserve(self, order: Order, paid: Proven | Bearer, request_id: str, *, proof: str = "") -> Reservation:
-        """A paid call to be entered with `async with`. Entering raises ApiError if it cannot run.
-
-        `proof` is for the challenge, should one be needed.
-        """
-        return Reservation(self, order, paid, request_id, proof)
-
     async def proven_by_node(self, shown: Unproven) -> Proven | None:
         """Prove a macaroon that was minted to need no preimage; None if it is unpaid like any other, or expired so.
 
@@ -132,7 +111,7 @@ class Purchase:
                 return None
             if known.state is not PaymentState.PAID:
                 raise retry_after(Code.PAYMENT_PENDING, PENDING_RETRY_SECONDS)
-            await on_ledger(self.ledger.credit(payment_of(signed.proven(), known), self.unconfirmed_limits()))
+            await on_ledger(self.ledger.credit(self.till.payment_of(signed.proven(), known), self.unconfirmed_limits()))
         return signed.proven()
 
     async def balance(self, presented: Presented) -> Balance:
@@ -188,6 +167,12 @@ class Purchase:
             in_all=Sat(self.till.limits.unconfirmed_total_max_sats).msat(),
         )
 
+    def later(self, operation: Awaitable[None]) -> None:
+        """Do something on the ledger beside the request. That it fails is told and costs nobody anything."""
+        task = asyncio.ensure_future(_or_told(operation))
+        self.unsettled.add(task)
+        task.add_done_callback(self.unsettled.discard)
+
     def settle(self, settlement: Settlement) -> asyncio.Task[None]:
         """Begin to write a settlement, repeating it with its own op_id until it lands.
 
@@ -217,10 +202,12 @@ class Purchase:
     async def _credit(self, proven: Proven) -> Balance:
         if proven.facts.kind is PaymentKind.REFILL:
             return await self._refill(proven)
-        outcome = await on_ledger(self.ledger.credit(payment_of(proven), self.unconfirmed_limits()))
+        outcome = await on_ledger(self.ledger.credit(self.till.payment_of(proven), self.unconfirmed_limits()))
         if isinstance(outcome, AskNodeFirst):
             known = await self.till.paid(proven.payment_hash)
-            outcome = await on_ledger(self.ledger.credit(payment_of(proven, known), self.unconfirmed_limits()))
+            outcome = await on_ledger(
+                self.ledger.credit(self.till.payment_of(proven, known), self.unconfirmed_limits())
+            )
         if not isinstance(outcome, Balance):
             raise ApiError(Code.INVALID_L402, "This credential has been exchanged for a token.")
         return outcome
@@ -251,190 +238,8 @@ class Credit:
         return ceiling - self.available
 
 
-class Reservation(AbstractAsyncContextManager["Reservation"]):
-    """A paid call from its hold to its settlement."""
-
-    def __init__(self, purchase: Purchase, order: Order, paid: Proven | Bearer, request_id: str, proof: str) -> None:
-        """Nothing happens before it is entered."""
-        self._proof = proof
-        self._purchase, self._order, self._paid, self._request_id = purchase, order, paid, request_id
-        self._held: Held | None = None
-        self._relay: Relay | None = None
-        self._settling: asyncio.Task[None] | None = None
-        self._running: asyncio.Future[None] | None = None
-
-    @property
-    def buyer(self) -> str:
-        """What stands for the account at upstream."""
-        return self._purchase.till.keys.buyer(self._hold.account)
-
-    async def __aenter__(self) -> Self:
-        """Hold the ceiling. Raises ApiError: 402 with a challenge for what is missing, 409, 403, 401 or 503."""
-        purchase, order = self._purchase, self._order
-        price = purchase.current_price(order)
-        quote = Quote(pricing.ceiling(order, price), price)
-        if isinstance(self._paid, Bearer):
-            held = await self._hold_by_token(self._paid.token, quote)
-        else:
-            held = await self._hold_by_payment(self._paid, quote)
-        self._held = held
-        self._running = asyncio.get_running_loop().create_future()
-        purchase.unsettled.add(self._running)
-        if purchase.stop_loss.refuses_account(held.account):
-            self.finish(Ending.REFUSED, Reading())
-            await self._settled()
-            raise ApiError(
-                Code.UPSTREAM_UNAVAILABLE, "Too many calls of this account ended unpaid. Its balance is untouched."
-            )
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Settle, once, whatever happened inside."""
-        if isinstance(error, UpstreamFailure):
-            self.finish(error.ending, Reading())
-        elif self._relay is not None:  # cancelled in the middle, unless it has finished already
-            self.finish(Ending.CUT, self._relay.reading)
-        else:  # cancelled before upstream answered, or a fault of ours
-            self.finish(Ending.UNANSWERED, Reading())
-        await self._settled()
-
-    async def relay(self, reply: Reply, headers: HeaderList, receive: Receive, send: Send) -> None:
-        """Send the answer to the buyer. Raises UpstreamFailure while nothing has been sent."""
-        self._relay = Relay(self._order, self, self._purchase.till.limits.send_seconds)
-        await self._relay.run(reply, headers, receive, send)
-
-    @property
-    def _hold(self) -> Held:
-        if self._held is None:
-            raise RuntimeError("the reservation was not entered")
-        return self._held
-
-    def _cost(self, reading: Reading) -> Cost:
-        return pricing.cost(self._order, reading, self._hold.quote.btc_price, self._hold.quote.ceiling)
-
-    def bill(self, reading: Reading) -> Bill:
-        """What the call owes as far as it has been read, and the balance after it."""
-        charge = self._cost(reading).charge
-        return Bill(charge, self._hold.balance - charge)
-
-    def finish(self, ending: Ending, reading: Reading) -> None:
-        """Begin to write how the call ended. Only the first call counts."""
-        if self._settling is None:
-            self._settling = self._purchase.settle(self._settlement(ending, reading))
-            if self._running is not None:  # the settlement stands in for it from here on
-                self._running.set_result(None)
-                self._purchase.unsettled.discard(self._running)
-
-    async def _settled(self) -> None:
-        if self._settling is not None:
-            await asyncio.shield(self._settling)
-
-    def _settlement(self, ending: Ending, reading: Reading) -> Settlement:
-        cost = self._cost(reading)
-        nobody_pays = ending in NOT_CHARGED or not cost.charge
-        lost = ending not in {Ending.UNREACHABLE, Ending.REFUSED} and nobody_pays
-        return Settlement(
-            op_id=self._purchase.till.randomness.op_id(),
-            hold_id=self._hold.hold_id,
-            ending=ending,
-            charge=Msat.ZERO if ending in NOT_CHARGED else cost.charge,
-            usage=reading.usage.as_json() if reading.usage else None,
-            upstream_cost=cost.upstream,
-            clamped=cost.clamped or None,
-            loss=pricing.upstream_ceiling(self._order) if lost else None,
-        )
-
-    def _request(self, quote: Quote, pinned: Quote | None = None) -> HoldRequest:
-        order, lease = self._order, self._purchase.lease.id
-        if lease is None:
-            raise retry_after(Code.LEDGER_UNAVAILABLE, REFUSED_RETRY_SECONDS)
-        facts = CallFacts(self._request_id, order.api.name, order.path, order.model.id, order.digest)
-        return HoldRequest(self._purchase.till.randomness.op_id(), lease, facts, quote, pinned)
-
-    async def _landed(self, request: HoldRequest, holding: Awaitable[Outcome]) -> Outcome:
-        """Hold; a hold whose outcome its caller will never learn is given back, should it land after all."""
-        try:
-            return await holding
-        except (LedgerUnavailable, asyncio.CancelledError):
-            op_id = self._purchase.till.randomness.op_id()
-            self._purchase.settle(Settlement(op_id, request.op_id, Ending.UNREACHABLE, Msat.ZERO))
-            raise
-
-    async def _hold_by_token(self, token: str, quote: Quote) -> Held:
-        request = self._request(quote)
-        outcome = await on_ledger(self._landed(request, self._purchase.ledger.hold(Owner.of_token(token), request)))
-        match outcome:
-            case Held():
-                return outcome
-            case Gone():
-                raise unknown_token(token)
-            case Frozen():
-                raise ApiError(Code.ACCOUNT_FROZEN)
-            case Short() if outcome.balance >= outcome.quote.ceiling:
-                raise retry_after(Code.PAYMENT_IN_PROGRESS, BUSY_RETRY_SECONDS)
-            case Short():
-                raise _insufficient(self._order, outcome)
-
-    async def _hold_by_payment(self, proven: Proven, quote: Quote) -> Held:
-        counted = proven.payment_hash.hex()  # a credential that never fits must not make invoices without end
-        if proven.facts.kind is PaymentKind.REFILL or not self._permitted(proven):
-            raise await self._challenge(counted)
-        outcome = await self._redeem(proven, quote)
-        match outcome:
-            case Held():
-                return outcome
-            case Gone():
-                raise await self._challenge(counted)
-            case Frozen():
-                raise ApiError(Code.ACCOUNT_FROZEN)
-            case Short() if outcome.balance >= outcome.quote.ceiling:
-                raise retry_after(Code.PAYMENT_IN_PROGRESS, BUSY_RETRY_SECONDS)
-            case Short():
-                available = outcome.balance - outcome.held
-                credit = Credit(proven.payment_hash, available, proven.limits, proven.facts.proof)
-                raise await self._challenge(outcome.account, credit)
-
-    async def _challenge(self, counted: str, credit: Credit | None = None) -> ApiError:
-        return await self._purchase.challenge(self._order, credit, counted=counted, proof=self._proof)
-
-    def _permitted(self, proven: Proven) -> bool:
-        return proven.limits.permit(self._order.api.name, now_seconds=self._purchase.till.clock())
-
-    async def _redeem(self, proven: Proven, quote: Quote) -> HoldOutcome:
-        """Credit the payment once, and hold. A large first credit asks the node before it counts."""
-        purchase = self._purchase
-        request = self._request(quote, self._pinned(proven, quote))
-        limits = purchase.unconfirmed_limits()
-        redeeming = purchase.ledger.redeem_and_hold(payment_of(proven), request, limits)
-        outcome = await on_ledger(self._landed(request, redeeming))
-        if isinstance(outcome, AskNodeFirst):
-            known = await purchase.till.paid(proven.payment_hash)
-            redeeming = purchase.ledger.redeem_and_hold(payment_of(proven, known), request, limits)
-            outcome = await on_ledger(self._landed(request, redeeming))
-        if isinstance(outcome, AskNodeFirst):
-            raise TypeError("a confirmed payment needs no more asking")
-        return outcome
-
-    def _pinned(self, proven: Proven, quote: Quote) -> Quote | None:
-        """The quote that the macaroon promised, while it is firm and better than the current one."""
-        price, until = proven.facts.btc_price, proven.facts.quote_until
-        if price is None or until is None or self._purchase.till.clock() >= until:
-            return None
-        pinned = Quote(pricing.ceiling(self._order, price), price)
-        return pinned if pinned.ceiling < quote.ceiling else None
-
-
-def _insufficient(order: Order, short: Short) -> ApiError:
-    """A token's balance is too small: no challenge, because a token is refilled at /topup."""
-    available = short.balance - short.held
-    return ApiError(
-        Code.INSUFFICIENT_BALANCE,
-        extra={
-            "needed_msat": short.quote.ceiling.value,
-            "balance_msat": available.value,
-            "topup_url": "/topup",
-            "max_affordable_output_tokens": pricing.affordable_output_tokens(order, short.quote.btc_price, available),
-        },
-    )
+async def _or_told(operation: Awaitable[None]) -> None:
+    try:
+        await operation
+    except LedgerUnavailable as error:
+        log.warning("the ledger refused an operation that nobody waits for: %s", error)

@@ -1,7 +1,7 @@
 """Carries an answer from upstream to the buyer, and reads on the way what it used.
 
 Upstream is read at its own pace, never at the buyer's: a buyer who reads slowly, stalls or leaves delays neither the
-metering nor the end of the call, and hanging up does not make it cheaper.
+metering nor the end of the reading, and hanging up does not make it cheaper.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lib.core.errors import ApiError, Code
 from lib.core.money import Msat
 from lib.core.order import Order
 from lib.core.usage import Event, EventKind, Reading, StreamReader, read_json
+from lib.kept_answers import Whole
 from lib.upstream import Reply, UpstreamBroke, UpstreamFailure
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -26,6 +27,8 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 HeaderList: TypeAlias = list[tuple[bytes, bytes]]
 
 SEND_PIECE_BYTES = 65_536
+PAID_FOR = frozenset({Ending.ANSWERED, Ending.UNMETERED})
+"""How a whole answer ends."""
 BROKEN_STREAM = ApiError(
     Code.UPSTREAM_ERROR, "The provider's stream ended before its end. You pay only for what it visibly sent."
 )
@@ -39,6 +42,18 @@ class Bill:
     balance: Msat
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a call ended: what the settlement is made of."""
+
+    ending: Ending
+    reading: Reading
+    whole: Whole | None = None
+    """The answer, if it came to its end."""
+    delivered: bool = False
+    """Our socket took its last byte, and the buyer had not left by then."""
+
+
 class Counter(Protocol):
     """Who prices a reading and books its end."""
 
@@ -46,52 +61,97 @@ class Counter(Protocol):
         """What the call owes as far as it has been read."""
         ...
 
-    def finish(self, ending: Ending, reading: Reading) -> None:
-        """Begin to settle: everything is read. Called once, before the last byte is handed to the buyer's socket.
+    def finish(self, end: End) -> None:
+        """Begin to settle. Only the first call counts.
 
-        So a buyer who has the whole answer and calls again finds the settlement in the ledger's queue before it.
+        Called in the very step in which our socket took the last byte: a buyer who has the whole answer and calls
+        again finds the settlement in the ledger's queue before it.
         """
         ...
+
+
+class Buyer:
+    """The buyer's end of the connection: takes messages, and is watched for leaving."""
+
+    def __init__(self, receive: Receive, send: Send, *, send_seconds: float, on_leaving: Callable[[], None]) -> None:
+        """Watch from now on. `send_seconds` is how long the buyer may take for one piece.
+
+        `on_leaving` is called once, if the buyer leaves, or stalls, before `done`.
+        """
+        self.gone = False
+        self._send, self._send_seconds, self._on_leaving = send, send_seconds, on_leaving
+        self._watching = asyncio.create_task(self._watch(receive))
+
+    async def take(self, message: Message) -> None:
+        """Send, unless the buyer has left; one who does not take a piece in time counts as gone."""
+        if self.gone:
+            return
+        try:
+            async with asyncio.timeout(self._send_seconds):
+                await self._send(message)
+        except (TimeoutError, OSError):
+            self._leave()
+
+    def done(self) -> None:
+        """The buyer has all it came for, or nothing more will be sent. Leaving means nothing from here on."""
+        self._watching.cancel()
+
+    async def _watch(self, receive: Receive) -> None:
+        """Notice that the buyer left: an ASGI server's send() does not say so."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self._on_leaving()
 
 
 class Relay:
     """One answer on its way."""
 
-    def __init__(self, order: Order, counter: Counter, send_seconds: float) -> None:
-        """`send_seconds` is how long the buyer may take for one piece."""
-        self.reading = Reading()
-        """What has been read so far: what a relay that is cancelled charges."""
-        self._order, self._counter, self._send_seconds = order, counter, send_seconds
-        self._gone = asyncio.Event()
-        self._finished = False
+    def __init__(self, order: Order, counter: Counter, buyer: Buyer) -> None:
+        """Nothing is read yet."""
+        self._reading = Reading()
+        self._order, self._counter, self._buyer = order, counter, buyer
+        self._ending: Ending | None = None
+        self._headers: HeaderList = []
+        self._shown = bytearray()
 
-    async def run(self, reply: Reply, headers: HeaderList, receive: Receive, send: Send) -> None:
+    async def run(self, reply: Reply, headers: HeaderList) -> None:
         """Relay the whole answer. Raises UpstreamFailure while the buyer has not been sent anything yet."""
+        self._headers = [*reply.headers, *headers]
         content_type = dict(reply.headers).get(b"content-type", b"")
         if self._order.streaming and content_type.startswith(b"text/event-stream"):
-            await self._stream(reply, headers, receive, send)
+            await self._stream(reply)
         else:
-            await self._whole(reply, headers, send)
+            await self._whole(reply)
 
-    async def _whole(self, reply: Reply, headers: HeaderList, send: Send) -> None:
+    def end(self, *, delivered: bool) -> End:
+        """How the call ends if it ends now. What has not been read to its end by then is cut."""
+        if self._ending is None:
+            return End(Ending.CUT, self._reading)
+        complete = self._ending in PAID_FOR and not self._reading.failed
+        return End(
+            self._ending, self._reading, Whole(self._headers, bytes(self._shown)) if complete else None, delivered
+        )
+
+    async def _whole(self, reply: Reply) -> None:
         body = await self._read_whole(reply)
-        self.reading = read_json(body, writes=self._order.writes)
-        if self.reading.failed:
+        self._reading = read_json(body, writes=self._order.writes)
+        if self._reading.failed:
             raise UpstreamFailure(Ending.UNANSWERED, ApiError(Code.UPSTREAM_ERROR))
-        bill = self._counter.bill(self.reading)
-        self._finish(Ending.ANSWERED if self.reading.usage else Ending.UNMETERED)
-        start = [
-            *reply.headers,
-            *headers,
+        bill = self._counter.bill(self._reading)
+        self._shown += body
+        self._headers += [
             (b"content-length", str(len(body)).encode()),
             (b"x-charge-msat", str(bill.charge.value).encode()),
             (b"x-balance-msat", str(bill.balance.value).encode()),
         ]
-        await self._send(send, {"type": "http.response.start", "status": 200, "headers": start})
-        for at in range(0, len(body), SEND_PIECE_BYTES):
-            more = at + SEND_PIECE_BYTES < len(body)
-            piece = body[at : at + SEND_PIECE_BYTES]
-            await self._send(send, {"type": "http.response.body", "body": piece, "more_body": more})
+        self._ending = Ending.ANSWERED if self._reading.usage else Ending.UNMETERED
+        await send_whole(self._buyer, Whole(self._headers, body))
+        self._counter.finish(self.end(delivered=not self._buyer.gone))
 
     async def _read_whole(self, reply: Reply) -> bytes:
         pieces: list[bytes] = []
@@ -108,50 +168,34 @@ class Relay:
             ) from broke
         return b"".join(pieces)
 
-    async def _stream(self, reply: Reply, headers: HeaderList, receive: Receive, send: Send) -> None:
-        pieces: asyncio.Queue[bytes | None] = asyncio.Queue()  # bounded by max_reply_bytes
-        start = [*reply.headers, *headers]
+    async def _stream(self, reply: Reply) -> None:
+        pieces: asyncio.Queue[_Piece] = asyncio.Queue()  # bounded by max_reply_bytes
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._watch(receive))
-            sending = tasks.create_task(self._send_all(pieces, start, send))
+            sending = tasks.create_task(self._send_all(pieces))
             await self._read_stream(reply, pieces)
-            pieces.put_nowait(None)
+            pieces.put_nowait(_Piece(b"", last=True))
             await sending
-            watching.cancel()
+        self._counter.finish(self.end(delivered=not self._buyer.gone))
 
-    async def _watch(self, receive: Receive) -> None:
-        """Notice that the buyer left: an ASGI server's send() does not say so."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._gone.set()
-
-    async def _send_all(self, pieces: asyncio.Queue[bytes | None], start: HeaderList, send: Send) -> None:
-        await self._send(send, {"type": "http.response.start", "status": 200, "headers": start})
+    async def _send_all(self, pieces: asyncio.Queue[_Piece]) -> None:
+        await self._buyer.take({"type": "http.response.start", "status": 200, "headers": self._headers})
         more = True
         while more:
             ready = [await pieces.get()]
             while not pieces.empty():  # what came while the last piece was taken goes out in one
                 ready.append(pieces.get_nowait())
-            more = ready[-1] is not None
-            body = b"".join([piece for piece in ready if piece is not None])
+            more = not ready[-1].last
+            body = b"".join([piece.body for piece in ready])
             if body:
-                await self._send(send, {"type": "http.response.body", "body": body, "more_body": True})
-        await self._send(send, {"type": "http.response.body", "body": b""})
+                await self._buyer.take({"type": "http.response.body", "body": body, "more_body": True})
+            if any(piece.done for piece in ready) and not self._buyer.gone:  # SDKs stop reading at [DONE]
+                self._counter.finish(self.end(delivered=True))
+        await self._buyer.take({"type": "http.response.body", "body": b""})
 
-    async def _send(self, send: Send, message: Message) -> None:
-        """Send, unless the buyer has left; one who does not take a piece in time counts as gone."""
-        if self._gone.is_set():
-            return
-        try:
-            async with asyncio.timeout(self._send_seconds):
-                await send(message)
-        except (TimeoutError, OSError):
-            self._gone.set()
-
-    async def _read_stream(self, reply: Reply, pieces: asyncio.Queue[bytes | None]) -> None:
+    async def _read_stream(self, reply: Reply, pieces: asyncio.Queue[_Piece]) -> None:
         """Read upstream to its end, at its own pace, and queue what the buyer shall see."""
         reader = StreamReader()
-        self.reading = reader.reading
+        self._reading = reader.reading
         stopped: Ending | None = None
         size = 0
         try:
@@ -166,45 +210,61 @@ class Relay:
             stopped = Ending.CUT if broke.timed_out else Ending.BROKEN
         except ValueError:  # one event beyond all bounds
             stopped = Ending.CUT
-        ending = self._stream_ending(stopped)
-        self._finish(ending)
-        if self.reading.failed or (ending in {Ending.BROKEN, Ending.CUT} and not self.reading.complete):
-            pieces.put_nowait(_event(BROKEN_STREAM.as_body()))
+        self._ending = self._ending or self._stream_ending(stopped)
+        if self._reading.failed or (self._ending not in PAID_FOR and not self._reading.complete):
+            pieces.put_nowait(_Piece(_event(BROKEN_STREAM.as_body())))
+        if self._buyer.gone or self._ending not in PAID_FOR:  # nothing is to be delivered any more
+            self._counter.finish(self.end(delivered=False))
 
     def _stream_ending(self, stopped: Ending | None) -> Ending:
-        if self.reading.usage is not None:
+        if self._reading.usage is not None:
             return Ending.ANSWERED
         if stopped is not None:
             return stopped
-        if self.reading.failed or not (self.reading.complete or self.reading.finish_reasons):
+        if self._reading.failed or not (self._reading.complete or self._reading.finish_reasons):
             return Ending.BROKEN
         return Ending.UNMETERED
 
-    def _finish(self, ending: Ending) -> None:
-        if not self._finished:
-            self._finished = True
-            self._counter.finish(ending, self.reading)
+    def _queue(self, events: list[Event], pieces: asyncio.Queue[_Piece]) -> None:
+        shown = b"".join([self._shown_of(event) for event in events])
+        self._shown += shown
+        done = any(event.kind is EventKind.DONE for event in events)
+        if done:
+            self._ending = self._ending or self._stream_ending(None)
+        if shown or done:
+            pieces.put_nowait(_Piece(shown, done=done and not self._reading.failed))
 
-    def _queue(self, events: list[Event], pieces: asyncio.Queue[bytes | None]) -> None:
-        if any(event.kind is EventKind.DONE for event in events):
-            self._finish(self._stream_ending(None))
-        shown = b"".join([self._shown(event) for event in events])
-        if shown:
-            pieces.put_nowait(shown)
-
-    def _shown(self, event: Event) -> bytes:
+    def _shown_of(self, event: Event) -> bytes:
         """What the buyer sees of an event: usage only if asked for, and then with what it costs here."""
-        if event.kind is EventKind.ERROR or (event.kind is EventKind.DONE and self.reading.failed):
+        if event.kind is EventKind.ERROR or (event.kind is EventKind.DONE and self._reading.failed):
             return b""  # told in our own words once the stream has ended; some servers say [DONE] after an error
         if event.kind is not EventKind.USAGE or event.payload is None:
             return event.raw
         payload = dict(event.payload)
         usage = payload.pop("usage")
         if self._order.shows_usage:
-            bill = self._counter.bill(replace(self.reading, complete=True))  # what is owed if the end follows
+            bill = self._counter.bill(replace(self._reading, complete=True))  # what is owed if the end follows
             priced = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}
             return _event({**payload, "usage": {**usage, **priced} if isinstance(usage, dict) else usage})
         return _event(payload) if payload.get("choices") else b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Bytes for the buyer. `done`: with them it has the whole answer; `last`: nothing follows."""
+
+    body: bytes
+    done: bool = False
+    last: bool = False
+
+
+async def send_whole(buyer: Buyer, whole: Whole) -> None:
+    """Send a complete answer."""
+    await buyer.take({"type": "http.response.start", "status": 200, "headers": whole.headers})
+    body = whole.body
+    for at in range(0, max(1, len(body)), SEND_PIECE_BYTES):
+        more = at + SEND_PIECE_BYTES < len(body)
+        await buyer.take({"type": "http.response.body", "body": body[at : at + SEND_PIECE_BYTES], "more_body": more})
 
 
 def _event(payload: dict[str, Any]) -> bytes:

@@ -10,22 +10,27 @@ from decimal import Decimal
 from typing import Any
 
 from lib.btc_price import BtcPriceSource
-from lib.challenge import NODE_RETRY_SECONDS, PENDING_RETRY_SECONDS, Till, on_ledger, payment_of
+from lib.challenge import NODE_RETRY_SECONDS, PENDING_RETRY_SECONDS, Till, on_ledger
 from lib.core import schema
 from lib.core.credential import unknown_token
 from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Facts, PaymentKind, Proven
 from lib.core.money import Msat, Sat, UsdMicros
 from lib.doubt import judge
+from lib.kept_answers import NONCE_BYTES, Whole, opened, sealed
 from lib.lightning.node import IncomingPayment, PaymentState
 from lib.store.ledger import (
     AccountStatus,
     AlreadyClaimed,
+    Answer,
+    ClaimAnswer,
     Claimed,
     ClaimKind,
     Frozen,
     Gone,
     InDoubt,
+    Kept,
+    KeyReused,
     Ledger,
     NotClaimable,
     Owed,
@@ -42,6 +47,8 @@ log = logging.getLogger(__name__)
 TOKEN_PREFIX = "alb_"  # noqa: S105 - what every token begins with
 TOKEN_BYTES = 32
 CLAIM_URL = "/topup/claim"
+CLAIM_ORDER = b"alittlebitofmoney/claim\0"
+"""Tells the order of a claim from that of a call, should one Idempotency-Key be used for both."""
 DOUBT_ROUNDS = 3
 """How often a claim settles its account's doubts before it gives up: new ones may arrive meanwhile."""
 
@@ -61,6 +68,16 @@ class Token:
     def __repr__(self) -> str:
         """Without the secret."""
         return "Token(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a claim says beside its payment."""
+
+    bearer: str | None = None
+    """The token that it also shows."""
+    idempotency: bytes | None = None
+    """The digest of its Idempotency-Key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +156,37 @@ class Topups:
         known = await self._paid(payment_hash)
         row = found.topup
         payment = Payment(payment_hash, row.kind, row.amount, row.key_id, confirmed=True, received=known.received)
-        return await self._claim(payment, ClaimKind.BARE)
+        outcome = await self._claim(payment, self._new_token(), ClaimKind.BARE)
+        if isinstance(outcome, Kept):
+            raise TypeError("a bare claim is never kept")
+        return outcome
 
-    async def claim(self, proven: Proven, bearer: str | None) -> Token | Refilled:
-        """A token for a top-up, or for what a call left, by macaroon and proof. The node is asked before."""
+    async def claim(self, proven: Proven, wanted: Wanted) -> Token | Refilled:
+        """A token for a top-up, or for what a call left, by macaroon and proof. The node is asked before.
+
+        With an Idempotency-Key a repetition is answered with the same token, used or not.
+        """
         if not proven.limits.unlimited:
             raise ApiError(Code.INVALID_L402, "A limited credential cannot be exchanged for a token.")
         if proven.facts.kind is PaymentKind.REFILL:
             found = await on_ledger(self.ledger.find_topup(proven.payment_hash))
             if found is None:
                 raise ApiError(Code.INVALID_PAYMENT)
-            refilled = await self._refilled(found, bearer)
+            refilled = await self._refilled(found, wanted.bearer)
             if refilled is not None:
                 return refilled
         known = await self._paid(proven.payment_hash)
-        return await self._claim(payment_of(proven, known), ClaimKind.MACAROON)
+        secret = self._new_token()
+        keep = None if wanted.idempotency is None else self._kept(secret, proven, wanted.idempotency)
+        outcome = await self._claim(self.till.payment_of(proven, known), secret, ClaimKind.MACAROON, keep)
+        if not isinstance(outcome, Kept):
+            return outcome
+        if wanted.idempotency is None or outcome.balance is None:
+            raise TypeError("only a claim with an Idempotency-Key is kept")
+        first = opened(outcome.sealed, proven.secret, wanted.idempotency)
+        if first is None:
+            raise TypeError("a token is never too large to be kept")
+        return Token(proven.facts.kind, first.body.decode(), outcome.balance)
 
     async def rotate(self, token: str) -> Token:
         """A new token for the account; every other owner of it is gone."""
@@ -215,15 +248,20 @@ class Topups:
         own = shown is not None and shown.account == booked.account
         return Refilled(max(found.topup.amount, known.received), booked.balance if own else None)
 
-    async def _claim(self, payment: Payment, how: ClaimKind) -> Token:
-        """Hand out a token once nothing of the account is in doubt any more."""
-        secret = self._new_token()
+    async def _claim(
+        self, payment: Payment, secret: str, how: ClaimKind, keep: ClaimAnswer | None = None
+    ) -> Token | Kept:
+        """Hand out the token once nothing of the account is in doubt any more; or what a former claim was answered."""
         op_id = self.till.randomness.op_id()
         for _ in range(DOUBT_ROUNDS):
-            outcome = await on_ledger(self.ledger.claim(op_id, payment, Owner.of_token(secret), how))
+            outcome = await on_ledger(self.ledger.claim(op_id, payment, Owner.of_token(secret), how, keep))
             match outcome:
                 case Claimed():
                     return Token(payment.kind, secret, outcome.balance)
+                case Kept():
+                    return outcome
+                case KeyReused():
+                    raise ApiError(Code.IDEMPOTENCY_KEY_REUSED)
                 case AlreadyClaimed() | Gone():
                     raise ApiError(Code.PAYMENT_ALREADY_USED)
                 case NotClaimable():
@@ -236,6 +274,12 @@ class Topups:
         raise retry_after(
             Code.PAYMENT_IN_PROGRESS, PENDING_RETRY_SECONDS, "Payments of this account are being confirmed."
         )
+
+    def _kept(self, secret: str, proven: Proven, idempotency: bytes) -> ClaimAnswer:
+        """The token, sealed under the payment's own secret: its balance is added by the ledger."""
+        box = sealed(Whole([], secret.encode()), proven.secret, idempotency, self.till.randomness.bytes(NONCE_BYTES))
+        answer = Answer(box, self.till.limits.idempotency_seconds)
+        return ClaimAnswer(idempotency, hashlib.sha256(CLAIM_ORDER + proven.payment_hash).digest(), answer)
 
     def _new_token(self) -> str:
         """256 random bits in 43 characters."""

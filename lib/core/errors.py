@@ -43,6 +43,13 @@ class Code(Enum):
     PAYMENT_ALREADY_USED = Row(
         400, "invalid_request_error", False, "This payment has already been claimed.", "Use the token it gave."
     )
+    IDEMPOTENCY_KEY_REUSED = Row(
+        422,
+        "invalid_request_error",
+        False,
+        "This Idempotency-Key was used for another request.",
+        "Repeat the first request unchanged, or use a new key.",
+    )
     REQUEST_TOO_LARGE = Row(
         413, "invalid_request_error", False, "The request body is too large.", "Send a smaller body."
     )
@@ -98,6 +105,13 @@ class Code(Enum):
     )
     LEDGER_UNAVAILABLE = Row(
         503, "server_error", True, "The ledger does not answer. Nothing was lost.", "Repeat later."
+    )
+    LEDGER_RESTORED = Row(
+        503,
+        "server_error",
+        True,
+        "The ledger was restored from a backup and waits for its operator.",
+        "Do not pay again; repeat later with the same credential.",
     )
 
     @property

@@ -14,7 +14,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -161,10 +161,12 @@ class Signed:
     key_id: bytes
     facts: Facts
     limits: Limits
+    secret: bytes = field(repr=False)
+    """What seals answers kept for its holder: the preimage, or, where that is not needed, what only we can derive."""
 
     def proven(self) -> Proven:
         """The caller knows that it was paid."""
-        return Proven(self.payment_hash, self.key_id, self.facts, self.limits)
+        return Proven(self.payment_hash, self.key_id, self.facts, self.limits, self.secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class Proven:
     key_id: bytes
     facts: Facts
     limits: Limits
+    secret: bytes = field(repr=False)
+    """What seals answers kept for its holder. It is the same whether or not the preimage was shown."""
 
 
 def mint(
@@ -225,7 +229,8 @@ def _verify_all(macaroons: Sequence[str], preimage: bytes | None, keys: Sequence
     first = parts[0]
     if any((part.payment_hash, part.facts) != (first.payment_hash, first.facts) for part in parts[1:]):
         raise InvalidL402("the macaroons contradict each other")
-    return Signed(first.payment_hash, first.key_id, first.facts, _both([part.limits for part in parts]))
+    limits = _both([part.limits for part in parts])
+    return Signed(first.payment_hash, first.key_id, first.facts, limits, first.secret)
 
 
 def _verify_one(macaroon: Macaroon, preimage: bytes | None, keys: Sequence[RootKey], ledger_id: bytes) -> Signed:
@@ -243,7 +248,10 @@ def _verify_one(macaroon: Macaroon, preimage: bytes | None, keys: Sequence[RootK
         verifier.verify(macaroon, key.signing_key(ledger_id, identifier))
     except MacaroonInvalidSignatureException as error:
         raise InvalidL402("the signature does not hold") from error
-    return Signed(payment_hash, key.id, Facts.from_caveats(caveats), _limits(caveats[len(FACT_NAMES) :], payment_hash))
+    facts = Facts.from_caveats(caveats)
+    secret = preimage if facts.proof != PROOF_NODE else None
+    secret = secret or key.derive(b"kept-answers/" + payment_hash)
+    return Signed(payment_hash, key.id, facts, _limits(caveats[len(FACT_NAMES) :], payment_hash), secret)
 
 
 def _decode(text: str) -> Macaroon:

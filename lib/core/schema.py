@@ -297,6 +297,12 @@ class Limits(Strict):
     """From sending a request upstream to the end of its answer, whether the buyer still listens or not."""
     slowest_tokens_per_second: Annotated[float, Field(gt=0)] = 20
     """No model is slower. An output cap that could not be reached within total_seconds at this pace is refused."""
+    kept_answer_seconds: Positive = 600
+    """How long an answer that was paid and could not be delivered is kept for its buyer."""
+    idempotency_seconds: Positive = 86_400
+    """How long the answer to an `Idempotency-Key` is kept."""
+    idempotency_max_bytes: Positive = 1_048_576
+    """A larger answer that was delivered is not kept: repeating its `Idempotency-Key` is refused, not charged again."""
     send_seconds: Annotated[float, Field(gt=0)] = 30
     """For the buyer to take the next piece; after that it counts as gone."""
     concurrent_calls: Positive = 1_000

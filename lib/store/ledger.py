@@ -209,6 +209,8 @@ class Kept:
     """
 
     sealed: bytes
+    balance: Msat | None = None
+    """Of a claim: the balance that it found, which is part of its answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lib.core.money import Msat
 from lib.store.ledger import Kept, KeyReused, StillRunning
 
 if TYPE_CHECKING:
     import sqlite3
 
-    from lib.store.ledger import Answer, HoldRequest, Owner
+    from lib.store.ledger import Answer, ClaimAnswer, HoldRequest, Owner
 
 _MICROS_PER_SECOND = 1_000_000
 
@@ -48,13 +49,14 @@ def recalled(db: sqlite3.Connection, owner: Owner, request: HoldRequest) -> Kept
 def find(db: sqlite3.Connection, owner: Owner, name: bytes, order_digest: bytes) -> Kept | KeyReused | None:
     """What is kept for the owner under this name, if its time is not over."""
     row = db.execute(
-        "SELECT order_digest, sealed FROM kept_answers"
+        "SELECT order_digest, sealed, balance_msat FROM kept_answers"
         " WHERE owner_kind = ? AND owner_digest = ? AND name = ? AND expires_at_us > now_us()",
         (owner.kind, owner.digest, name),
     ).fetchone()
     if row is None:
         return None
-    return Kept(row[1]) if row[0] == order_digest else KeyReused()
+    first_order, sealed, balance_msat = row
+    return Kept(sealed, _msat(balance_msat)) if first_order == order_digest else KeyReused()
 
 
 def keep_for_hold(db: sqlite3.Connection, hold_id: str, answer: Answer) -> None:
@@ -68,13 +70,16 @@ def keep_for_hold(db: sqlite3.Connection, hold_id: str, answer: Answer) -> None:
     )
 
 
-def keep_for_claim(db: sqlite3.Connection, owner: Owner, name: bytes, order_digest: bytes, answer: Answer) -> None:
+def keep_for_claim(db: sqlite3.Connection, owner: Owner, keep: ClaimAnswer, balance: Msat) -> None:
     """Keep the answer of a claim."""
     db.execute(
         "INSERT OR REPLACE INTO kept_answers"
-        " (owner_kind, owner_digest, name, order_digest, sealed, kept_at_us, expires_at_us)"
-        " VALUES (?, ?, ?, ?, ?, now_us(), now_us() + ?)",
-        (owner.kind, owner.digest, name, order_digest, answer.sealed, _micros(answer.keep_seconds)),
+        " (owner_kind, owner_digest, name, order_digest, sealed, balance_msat, kept_at_us, expires_at_us)"
+        " VALUES (?, ?, ?, ?, ?, ?, now_us(), now_us() + ?)",
+        (
+            *(owner.kind, owner.digest, keep.idempotency, keep.order_digest),
+            *(keep.answer.sealed, balance.value, _micros(keep.answer.keep_seconds)),
+        ),
     )
 
 
@@ -97,6 +102,10 @@ def note_left(db: sqlite3.Connection, hold_id: str) -> None:
         "UPDATE holds SET left_at_us = now_us() WHERE id = ? AND ended_at_us IS NULL AND left_at_us IS NULL",
         (hold_id,),
     )
+
+
+def _msat(value: int | None) -> Msat | None:
+    return None if value is None else Msat(value)
 
 
 def _micros(seconds: float) -> int:

@@ -48,7 +48,7 @@ def claim_and_keep(
         return kept
     outcome = claim(db, op_id, payment, token, ClaimKind.MACAROON, new_account=new_account)
     if isinstance(outcome, Claimed):
-        sqlite_answers.keep_for_claim(db, owner, keep.idempotency, keep.order_digest, keep.answer)
+        sqlite_answers.keep_for_claim(db, owner, keep, outcome.balance)
     return outcome
 
 

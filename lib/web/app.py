@@ -33,6 +33,7 @@ EXPOSED_HEADERS = (
     "X-Topup-URL",
     "X-Charge-Msat",
     "X-Balance-Msat",
+    "X-Answer-Replayed",
     "X-Request-Id",
     "Retry-After",
     "Payment-Receipt",

@@ -14,7 +14,9 @@ from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Proven
 from lib.core.money import Msat
 from lib.core.order import Order, order_of
+from lib.reservation import Reservation, Wish
 from lib.services import Services
+from lib.store.ledger import idempotency_digest
 from lib.upstream import UpstreamFailure
 from lib.web.body import ClientLeft, read_body
 from lib.web.free import count_unpaid, is_used_up
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 MAX_PRICE_HEADER = b"x-max-price-msat"
 PROOF_HEADER = b"x-payment-proof"
 MSAT_MAX_DIGITS = 16
+IDEMPOTENCY_HEADER = b"idempotency-key"
+IDEMPOTENCY_MAX_CHARS = 255
 
 
 @dataclass(slots=True)
@@ -65,13 +69,15 @@ class PaidCalls:
         if self.running >= services.settings.config.limits.concurrent_calls:
             raise retry_after(Code.RATE_LIMITED, 1, "This server is busy.")
         self.running += 1
-        request_id = request_id_of(scope)
+        wish = Wish(request_id_of(scope), wanted_proof(scope), idempotency_of(scope))
         try:
-            async with (
-                services.purchase.reserve(order, paid, request_id, proof=wanted_proof(scope)) as held,
-                services.upstream.open(order, held.buyer) as reply,
-            ):
-                await held.relay(reply, [(b"cache-control", b"no-store")], receive, send)
+            async with Reservation(services.purchase, order, paid, wish) as held:
+                held.watch(receive, send)
+                if held.recalled is not None:
+                    await held.hand_out()
+                    return
+                async with services.upstream.open(order, held.alias) as reply:
+                    await held.relay(reply, [(b"cache-control", b"no-store")])
         except ApiError as error:
             if error.code is Code.INVALID_TOKEN:
                 count_unpaid(services, scope)
@@ -104,6 +110,19 @@ def _max_price(scope: Scope) -> Msat | None:
                 raise ApiError(Code.INVALID_FIELD_VALUE, "X-Max-Price-Msat must be a whole number.")
             return Msat(int(value))
     return None
+
+
+def idempotency_of(scope: Scope) -> bytes | None:
+    """The digest of the client's `Idempotency-Key`, if it sent one. Raises ApiError for one that cannot be read."""
+    key = dict(scope["headers"]).get(IDEMPOTENCY_HEADER)
+    if key is None:
+        return None
+    text = key.decode("latin-1").strip()
+    if not (text and text.isascii() and text.isprintable() and len(text) <= IDEMPOTENCY_MAX_CHARS):
+        raise ApiError(
+            Code.INVALID_FIELD_VALUE, f"An Idempotency-Key has 1 to {IDEMPOTENCY_MAX_CHARS} printable ASCII characters."
+        )
+    return idempotency_digest(text)
 
 
 def wanted_proof(scope: Scope) -> str:

@@ -18,10 +18,10 @@ from lib.core.order import parse_json_object
 from lib.lightning.node import PaymentState
 from lib.services import Services
 from lib.store.ledger import Entry
-from lib.topup import Topups
+from lib.topup import Topups, Wanted
 from lib.web.body import read_body
 from lib.web.free import count_unpaid
-from lib.web.paid import wanted_proof
+from lib.web.paid import idempotency_of, wanted_proof
 from lib.web.replies import NOT_STORED, Json, TellingRoute
 from lib.web.routes import services_of
 
@@ -43,7 +43,8 @@ async def post_topup(request: Request) -> Json:
     proven = await _paid_topup(services, presented)
     if proven is not None:
         try:
-            return Json((await topups.claim(proven, None)).as_body(), headers=NOT_STORED)
+            wanted = Wanted(idempotency=idempotency_of(request.scope))
+            return Json((await topups.claim(proven, wanted)).as_body(), headers=NOT_STORED)
         except ApiError as error:  # clients cache one credential: a spent one asks for another top-up
             if error.code is not Code.PAYMENT_ALREADY_USED:
                 raise
@@ -74,7 +75,8 @@ async def post_claim(request: Request) -> Json:
         raise ApiError(Code.INVALID_L402, f"{error}.".capitalize()) from error
     if proven is None:
         raise _unprovable(_signed(services, shown))
-    return Json((await topups.claim(proven, bearer)).as_body(), headers=NOT_STORED)
+    wanted = Wanted(bearer, idempotency_of(request.scope))
+    return Json((await topups.claim(proven, wanted)).as_body(), headers=NOT_STORED)
 
 
 @router.post("/api/token/rotate")

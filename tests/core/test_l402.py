@@ -132,7 +132,7 @@ def test_a_mint_reads_back():
     """What was promised is what is proven."""
     proven = verified(minted())
 
-    assert proven == Proven(PAYMENT_HASH, KEY.id, FACTS, l402.UNLIMITED)
+    assert proven == Proven(PAYMENT_HASH, KEY.id, FACTS, l402.UNLIMITED, PREIMAGE)
 
 
 # What clients read of a challenge. Each expression is the client's own.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 from lib.store.ledger import EntryKind
 from lib.store.sqlite import SqliteLedger
@@ -37,6 +38,11 @@ async def books(world: World, paid: Paid) -> Books:
         charges=[(entry.ending.value if entry.ending else "", -entry.amount.value) for entry in charges],
         lost_usd=losses.by_account[account.account].usd() if account.account in losses.by_account else Decimal(0),
     )
+
+
+def all_bytes(directory: Path) -> bytes:
+    """What who steals the ledger's files has."""
+    return b"".join([path.read_bytes() for path in sorted(directory.iterdir())])
 
 
 async def assert_nothing_happened(world: World) -> None:

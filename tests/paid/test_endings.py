@@ -73,9 +73,9 @@ def assert_told_of_the_break(stream: str) -> None:
 
 
 async def assert_still_good(world: World, paid: Paid) -> None:
-    """The same credential buys the same answer, without another invoice, and every msat is accounted for."""
+    """The same credential buys another answer, without another invoice, and every msat is accounted for."""
     invoices = await world.invoices()
-    answer = await world.ask(paid=paid)
+    answer = await world.ask({**HELLO, "messages": [{"role": "user", "content": "Howdy"}]}, paid)
     assert (answer.status_code, answer.headers.get("x-charge-msat")) == (200, "15"), answer.text
     after = await books(world, paid)
     assert (after.endings[-1], after.charges[-1]) == ("answered", ("answered", 15))

@@ -30,6 +30,7 @@ from lib.store.ledger import (
     Short,
     Topup,
     UnconfirmedLimits,
+    UnderReview,
     idempotency_digest,
 )
 
@@ -145,7 +146,13 @@ class Desk:
         found = await self.ledger.balance(owned_by)
         return None if found is None else (found.balance.value, found.held.value)
 
-    async def credit(self, paid: Payment) -> Balance | AskNodeFirst | Gone:
+    async def credited(self, paid: Payment, received_msat: int) -> Balance:
+        """The node says that this top-up is paid."""
+        outcome = await self.ledger.credit_topup(paid.payment_hash, Msat(received_msat))
+        assert isinstance(outcome, Balance)
+        return outcome
+
+    async def credit(self, paid: Payment) -> Balance | AskNodeFirst | Gone | UnderReview:
         """Credit without any limit on trust."""
         return await self.ledger.credit(paid, NO_LIMITS)
 

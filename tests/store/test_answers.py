@@ -268,7 +268,7 @@ async def test_a_claim_with_a_key_is_answered_again_with_the_same(desk: Desk):
     reused = await desk.ledger.claim("claim-3", paid, token("third"), ClaimKind.MACAROON, claim_answer(order="other"))
     repeated = await desk.ledger.claim("claim-1", paid, by, ClaimKind.MACAROON, claim_answer())
 
-    assert (again, reused, repeated) == (Kept(b"sealed answer"), KeyReused(), first)
+    assert (again, reused, repeated) == (Kept(b"sealed answer", Msat(1_000)), KeyReused(), first)
     assert await desk.of(by) == (1_000, 300)
     assert await desk.of(token("second")) is None
 

@@ -234,7 +234,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if paid.payment.kind is PaymentKind.CALL:
             return
         received = Msat(max(0, paid.payment.amount.value + over))
-        outcome = self.do(self.desk.ledger.credit_topup(paid.payment.payment_hash, received))
+        outcome = self.do(self.desk.credited(paid.payment, received.value))
         self._is_booked(paid)
         self._is_told(paid, over)
         self._agrees(outcome, paid.booked)

@@ -98,7 +98,7 @@ async def test_open_invoices_are_listed_oldest_first_until_one_is_closed_after_i
     found = await desk.ledger.find_topup(old.payment_hash)
     assert found is not None
     assert (found.state, found.expires_in_seconds) == (TopupState.OPEN, 0)
-    late = await desk.ledger.credit_topup(old.payment_hash, Msat(1))
+    late = await desk.credited(old, 1)
     assert late.balance == Msat(1)  # closing ended the asking, never the payment
 
 
@@ -106,8 +106,8 @@ async def test_a_paid_top_up_is_credited_though_its_payer_never_comes_back(desk:
     """Confirmed at once, the overpayment its own entry, the invoice no longer asked for; repeating changes nothing."""
     paid = await desk.topup("paid", 1_000)
 
-    first = await desk.ledger.credit_topup(paid.payment_hash, Msat(1_009))
-    again = await desk.ledger.credit_topup(paid.payment_hash, Msat(2_000))
+    first = await desk.credited(paid, 1_009)
+    again = await desk.credited(paid, 2_000)
 
     assert first == again
     assert (first.status, first.balance) == (AccountStatus.ACTIVE, Msat(1_009))
@@ -167,7 +167,7 @@ async def test_a_refill_reaches_its_account_after_the_token_was_rotated(desk: De
     await desk.write_down(paid)
     await desk.ledger.rotate("rotate", token("a"), token("b"))
 
-    found = await desk.ledger.credit_topup(paid.payment_hash, Msat(500))
+    found = await desk.credited(paid, 500)
 
     assert (found.account, found.balance) == (account, Msat(1_500))
     assert await desk.of(token("b")) == (1_500, 0)

@@ -25,9 +25,12 @@ CREATE TABLE kept_answers (
     -- The call that it answers. NULL: a claim.
     hold TEXT REFERENCES holds,
     sealed BLOB NOT NULL,
+    -- What a claim found.
+    balance_msat INTEGER,
     kept_at_us INTEGER NOT NULL,
     expires_at_us INTEGER NOT NULL,
-    PRIMARY KEY (owner_kind, owner_digest, name)
+    PRIMARY KEY (owner_kind, owner_digest, name),
+    CHECK ((hold IS NULL) = (balance_msat IS NOT NULL))
 ) STRICT;
 
 CREATE INDEX kept_answers_by_age ON kept_answers (expires_at_us);
