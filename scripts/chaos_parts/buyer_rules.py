@@ -69,8 +69,8 @@ def excuse(attempt: Attempt | None, first: Hold, second: Hold, work: Work) -> st
     """Why an answer that was charged was not kept for the next repetition; None if it should have been.
 
     A buyer that did not leave has its answer. One that left is noticed within NOTICED_SECONDS, unless everything had
-    been handed over by then: as much as its window and the kernels' buffers hold. One that repeats sooner than it can
-    have been noticed, or with another credential, asks for another answer.
+    been handed over by then: no more than its window and the kernels' buffers hold. One that repeats while the first
+    answer is on its way, sooner than its leaving can have been noticed, or with another credential, asks for another.
     """
     if attempt is None or first.ended_at is None:
         return None
@@ -80,10 +80,10 @@ def excuse(attempt: Attempt | None, first: Hold, second: Hold, work: Work) -> st
         return None
     if second.owner != first.owner:
         return "another credential"
-    if second.opened_at < attempt.left_at + NOTICED_SECONDS:
-        return "repeated before it was noticed"
     if second.opened_at > first.ended_at + KEPT_SECONDS:
         return "repeated after it was forgotten"
+    if first.ended_at > second.opened_at and second.opened_at < attempt.left_at + NOTICED_SECONDS:
+        return "repeated before it was noticed"
     size = attempt.promised_bytes if attempt.promised_bytes is not None else work.text_bytes
     if first.ended_at < attempt.left_at + NOTICED_SECONDS and size - attempt.received_bytes <= attempt.window_bytes:
         return "handed over before it was noticed"

@@ -12,7 +12,7 @@ from chaos_parts.calling import Caller, Purse
 from chaos_parts.doubles import PaymentRefused
 from chaos_parts.market import Impatient, Market
 from chaos_parts.prepaid import Counter
-from chaos_parts.record import Call
+from chaos_parts.record import Call, Payment
 
 BY_NODE_SHARE = 0.2
 CLAIMS_CHANGE_SHARE = 0.3
@@ -47,7 +47,7 @@ class Buyer:
         if purse.payments and self.draw.random() < CLAIMS_CHANGE_SHARE:
             token = await Counter(self.market, self.draw).claimed(purse.payments[-1], used=True)
             if token is not None:
-                await self._spends(token, self.draw.randint(1, 3))
+                await self._spends(token, self.draw.randint(1, 3), purse.payments[-1])
 
     async def tops_up(self) -> None:
         """A top-up, its token, many calls at once, refills and rotations."""
@@ -55,7 +55,7 @@ class Buyer:
         payment = await counter.topup(by_node=self.draw.random() < BY_NODE_SHARE)
         token = await counter.claimed(payment, used=False)
         if token is not None:
-            await self._spends(token, self.draw.randint(3, 14))
+            await self._spends(token, self.draw.randint(3, 14), payment)
 
     async def uses_a_topup(self) -> None:
         """A top-up's credential pays for calls before it is exchanged."""
@@ -65,7 +65,7 @@ class Buyer:
         if await self._calls(purse, self.draw.randint(1, 3), at_once=2, twins=False):
             token = await counter.claimed(purse.payments[0], used=True)
             if token is not None:
-                await self._spends(token, 2)
+                await self._spends(token, 2, purse.payments[0])
 
     async def forgets(self) -> None:
         """Pays, and never comes back: what it paid is redeemed at the end of the run."""
@@ -78,19 +78,23 @@ class Buyer:
         if "macaroon" in asked.body:
             await self.market.pay(asked.body, by_node=False)
 
-    async def _spends(self, token: str, calls: int) -> None:
+    async def _spends(self, token: str, calls: int, claimed_with: Payment | None) -> None:
         counter = Counter(self.market, self.draw)
+        purse = Purse(f"Bearer {token}")
 
         async def refill() -> None:
-            await counter.refill(token)
+            await counter.refill(purse.authorization or "")
 
-        purse = Purse(f"Bearer {token}", refill=refill)
+        async def claim_again() -> str | None:
+            return await counter.claimed_again(claimed_with) if claimed_with is not None else None
+
+        purse.refill, purse.claim_again = refill, None if claimed_with is None else claim_again
         if not await self._calls(purse, calls, at_once=AT_ONCE_MAX_COUNT, twins=True):
             return
         if self.draw.random() < ROTATES_SHARE:
-            fresh = await counter.rotated(token)
+            fresh = await counter.rotated(purse.authorization or "")
             if fresh is not None:
-                await self._spends(fresh, self.draw.randint(1, 3))
+                await self._spends(fresh, self.draw.randint(1, 3), None)
 
     async def _calls(self, purse: Purse, calls: int, *, at_once: int, twins: bool) -> bool:
         """So many calls, some at the same time. False once one was given up, or the run is over."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from chaos_parts import orders
-from chaos_parts.market import OK, PAYMENT_REQUIRED, REPEATED, Impatient, Market, Pause, digest_of
+from chaos_parts.market import OK, PAYMENT_REQUIRED, REPEATED, UNAUTHORIZED, Impatient, Market, Pause, digest_of
 from chaos_parts.orders import Order
 from chaos_parts.record import Attempt, Call, CallKind, Payment
 from chaos_parts.wire import WELL_BEHAVED, Manner, Reply
@@ -36,6 +36,8 @@ class Purse:
     """Challenges are asked for that need no preimage."""
     refill: Callable[[], Awaitable[None]] | None = None
     """How a token's balance grows; None for an L402 credential, which pays the difference instead."""
+    claim_again: Callable[[], Awaitable[str | None]] | None = None
+    """Another token, should this one have been taken before its first use by a claim whose reply was lost."""
     payments: list[Payment] = field(default_factory=list[Payment])
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -68,6 +70,8 @@ class Caller:
                     return True
                 if reply.complete and reply.status == PAYMENT_REQUIRED:
                     authorization = await self._paid(authorization, attempt, reply, pause)
+                elif reply.status == UNAUTHORIZED and self.purse.claim_again is not None:
+                    authorization = await self._claimed_again(authorization, self.purse.claim_again)
                 elif not self._comes_again(attempt, reply):
                     self.call.given_up = f"{reply.status} {attempt.code}"
                     return False
@@ -118,6 +122,15 @@ class Caller:
                 await pause.wait(f"{self.call.name}: 402 {attempt.code}")
             else:
                 purse.take(await self.market.pay(offer, by_node=purse.by_node and authorization is None), self.draw)
+            return purse.authorization
+
+    async def _claimed_again(self, authorization: str | None, claim: Callable[[], Awaitable[str | None]]) -> str | None:
+        """What to send next: a claim that was done late made its own token the only one."""
+        purse = self.purse
+        async with purse.changing:
+            if purse.authorization == authorization:
+                token = await claim()
+                purse.authorization, purse.claim_again = f"Bearer {token}", None
             return purse.authorization
 
 

@@ -36,7 +36,8 @@ MIX: list[dict[str, Any]] = [
     {"weight": 1.5, "scenario": {"first_byte_delay_ms": 800}},
     {"weight": 2, "scenario": {"chunk_delay_ms": 40}},
     {"weight": 1.5, "scenario": {"split_bytes": 97}},
-    {"weight": 5, "scenario": {"chunks": 24, "chunk_bytes": 8_000}},
+    {"weight": 3, "scenario": {"chunks": 24, "chunk_bytes": 8_000}},
+    {"weight": 3, "scenario": {"chunks": 8, "chunk_bytes": 13_000}},
     {"weight": 0.5, "scenario": {"reasoning_only": True}},
     {"weight": 0.3, "scenario": {"hang_before_answer": True}},
 ]

@@ -17,9 +17,9 @@ from chaos_parts.fleet import Fleet
 from chaos_parts.record import PROMPT_MARK, Payment, Record
 from chaos_parts.wire import WELL_BEHAVED, Manner, Reply
 
+UNAUTHORIZED = 401
 PAYMENT_REQUIRED = 402
 OK = 200
-NO_CONTENT = 204
 REPEATED = frozenset({408, 409, 429})
 """What SDKs repeat by themselves, besides every status from 500 on."""
 FIRST_PAUSE_SECONDS = 0.05

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import random
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from chaos_parts import auditor, backends, doubles, plan, prepaid, table
@@ -84,8 +85,17 @@ async def done(wish: Wish, directory: Path, say: Say) -> Figures:
         work = [Work.of(entry) for entry in await demo.journal() if entry["method"] == "POST"]
         received = await demo.received()
     found = Evidence(record, books, received, work, PriceList.of(ROOT / "config.yaml", BTC_USD))
+    _kept(record, directory)
     differences = auditor.differences(found, directory)
     return table.figures(found, wish.ledger, wish.seed, took_seconds, differences)
+
+
+def _kept(record: Record, directory: Path) -> None:
+    """What buyers saw, for who looks into a difference. No secret is in it."""
+    calls = [asdict(call) for call in record.calls]
+    for call in calls:
+        call["key"] = call["key"] is not None
+    (directory / "calls.json").write_text(json.dumps(calls, indent=1), encoding="utf-8")
 
 
 def _operator(record: Record, seller_port: int, upstream_port: int) -> dict[str, str]:

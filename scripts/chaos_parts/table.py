@@ -74,7 +74,9 @@ def markdown(columns: Sequence[Figures]) -> list[str]:
         "| | " + " | ".join(column.ledger for column in columns) + " |",
         "| --- |" + " ---: |" * len(columns),
     ]
-    rows = (f"| {name} | " + " | ".join(f"{column.rows[name]:,}" for column in columns) for name in columns[0].rows)
+    rows = (
+        f"| {name} | " + " | ".join(f"{column.rows[name]:,}" for column in columns) + " |" for name in columns[0].rows
+    )
     return [*lines, *rows, f"| seed | {' | '.join(str(column.seed) for column in columns)} |"]
 
 
