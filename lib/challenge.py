@@ -17,9 +17,10 @@ from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Facts, Proven, RootKey, Signed
 from lib.core.money import Sat
 from lib.core.schema import Limits
+from lib.lease import Lease, ledger_restored
 from lib.lightning.node import IncomingPayment, LightningNode, NodeUnavailable, PaymentState
-from lib.store.ledger import LeaseExpired, LedgerUnavailable, Payment, UnderReview
-from lib.throttle import Throttle
+from lib.store.ledger import LeaseExpired, LedgerUnavailable, LedgerWentBack, Payment, UnderReview
+from lib.throttle import Share, Throttle
 
 log = logging.getLogger(__name__)
 Outcome = TypeVar("Outcome")
@@ -106,6 +107,7 @@ class Till:
     keys: Keys
     node: LightningNode
     throttle: Throttle
+    lease: Lease
     clock: Callable[[], float]
     """Unix seconds."""
     randomness: Randomness
@@ -116,10 +118,12 @@ class Till:
     ) -> Challenge:
         """Make an invoice over `facts.amount` for `what`, and its macaroon. `counted` is whose invoices are counted.
 
-        Raises ApiError rate_limited or phoenix_unavailable.
+        Raises ApiError rate_limited, phoenix_unavailable, and what `Lease.required` raises: nobody is asked to pay
+        what could not be credited.
         """
+        self.lease.required()
         asked = facts.amount.sat_rounded_up()
-        self._count_invoice(counted)
+        await self._count_invoice(counted)
         expiry = self.limits.invoice_expiry_seconds
         try:
             invoice = await self.node.create_invoice(asked, f"{self.title}: {what}"[:DESCRIPTION_MAX_CHARS], expiry)
@@ -164,7 +168,8 @@ class Till:
 
     async def incoming(self, payment_hash: bytes) -> IncomingPayment:
         """What the node says of a payment. Raises ApiError phoenix_unavailable; a credential stays good."""
-        wait = self.throttle.wait_seconds("node-questions", payment_hash.hex(), NODE_QUESTIONS_PER_MINUTE)
+        share = Share("node-questions", payment_hash.hex(), NODE_QUESTIONS_PER_MINUTE)
+        wait = await on_ledger(self.throttle.wait_seconds(share))
         if wait:
             raise retry_after(Code.RATE_LIMITED, wait, "This payment is asked for too often.")
         try:
@@ -194,13 +199,12 @@ class Till:
             received=known.received if known else None,
         )
 
-    def _count_invoice(self, counted: str | None) -> None:
+    async def _count_invoice(self, counted: str | None) -> None:
         """The node keeps every invoice for ever: bound how many are made, also for those who pay."""
-        wait = 0
+        shares = [Share("invoices", "all", self.limits.invoices_per_minute)]
         if counted is not None:  # first, so that what is refused here takes nothing from everybody's budget
-            limit = self.limits.differences_per_account_per_minute
-            wait = self.throttle.wait_seconds("differences", counted, limit)
-        wait = wait or self.throttle.wait_seconds("invoices", "all", self.limits.invoices_per_minute)
+            shares.insert(0, Share("differences", counted, self.limits.differences_per_account_per_minute))
+        wait = await on_ledger(self.throttle.wait_seconds(*shares))
         if wait:
             raise retry_after(Code.RATE_LIMITED, wait, "Too many invoices are being made.")
 
@@ -212,6 +216,8 @@ async def on_ledger(operation: Awaitable[Outcome | UnderReview]) -> Outcome:
     """
     try:
         outcome = await operation
+    except LedgerWentBack as error:
+        raise ledger_restored() from error
     except (LedgerUnavailable, LeaseExpired) as error:
         log.error("the ledger refused an operation: %s", error)  # noqa: TRY400 - expected, no traceback
         raise retry_after(Code.LEDGER_UNAVAILABLE, NODE_RETRY_SECONDS) from error

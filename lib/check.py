@@ -9,8 +9,10 @@ from pathlib import Path
 
 from lib import config, services
 from lib.config import ConfigError, Settings
+from lib.core.place import InFile
 from lib.lightning.node import NodeUnavailable
 from lib.services import Services
+from lib.store.ledger import Ledger, LedgerUnavailable
 from lib.store.sqlite import LedgerLocked
 
 
@@ -36,12 +38,27 @@ async def findings(root: Path) -> AsyncGenerator[Finding]:
             ok=True, what=f"{api} is bought at {settings.upstream_urls[api]} (from the environment)", note=True
         )
     try:
-        async with services.opened(settings) as opened:
-            yield Finding(ok=True, what=f"the ledger in {settings.data_dir} opens")
+        async with services.opened(settings, _open_at_once) as opened:
+            yield _ledger(opened)
             async for finding in _parts(opened):
                 yield finding
     except LedgerLocked as error:
         yield Finding(ok=True, what=f"the ledger is in use by a running server ({error})", note=True)
+    except (LedgerUnavailable, ConfigError) as error:
+        yield Finding(ok=False, what=f"the ledger in {settings.ledger.kind}: {error}")
+
+
+async def _open_at_once(settings: Settings) -> Ledger:
+    return await services.open_ledger(settings, wait_seconds=0)
+
+
+def _ledger(opened: Services) -> Finding:
+    place = opened.settings.ledger
+    where = opened.settings.data_dir if isinstance(place, InFile) else place.kind
+    if opened.lease.went_back:
+        waits = "was restored from a backup and waits for scripts/migrate --restored honour|review"
+        return Finding(ok=False, what=f"the ledger in {where} {waits}")
+    return Finding(ok=opened.lease.id is not None, what=f"the ledger in {where} opens")
 
 
 async def _parts(opened: Services) -> AsyncGenerator[Finding]:

@@ -17,9 +17,10 @@ import yaml
 from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
 
-from lib.core import schema
+from lib.core import place, schema
 from lib.core.l402 import RootKey
 from lib.core.money import BtcPrice
+from lib.core.place import Place, PlaceUnclear
 
 SECRETS_FILE = Path(".env.secrets")
 ROOT_KEY_HEX = re.compile(r"[0-9a-fA-F]{64}")
@@ -53,7 +54,23 @@ ENVIRONMENT = (
     Variable("OPENAI_BASE_URL", "", "`<API NAME>_BASE_URL` replaces an API's `base_url`; start-up says so."),
     Variable("PHOENIX_URL", "http://127.0.0.1:9740", "The phoenixd node."),
     Variable("PHOENIX_PASSWORD", "", "Its password; the limited-access one is enough."),
-    Variable("ALITTLEBITOFMONEY_DATA_DIR", "~/.local/share/alittlebitofmoney", "Where the embedded ledger lives."),
+    Variable(
+        place.DATABASE_URL,
+        "",
+        "A ledger in this PostgreSQL (`postgresql://…`), for any number of processes. Wins over Supabase's variables.",
+    ),
+    Variable(
+        place.PROJECT_URL,
+        "",
+        "A ledger in this Supabase project, through its API; set all three. With neither it is a SQLite file.",
+    ),
+    Variable(place.SECRET_KEY, "", "The project's secret key (`sb_secret_…`)."),
+    Variable(place.PASSWORD, "", "The password of the project's database, with which `scripts/migrate` reaches it."),
+    Variable(
+        "ALITTLEBITOFMONEY_DATA_DIR",
+        "~/.local/share/alittlebitofmoney",
+        "Where the SQLite ledger lives, and what is remembered of any ledger (docs/operations.md).",
+    ),
     Variable("ALITTLEBITOFMONEY_CONFIG", "config.yaml", "Another configuration file."),
     Variable("ALITTLEBITOFMONEY_DEMO", "", "`1`: play money. The pages say so, and `BTC_USD` is allowed."),
     Variable("HOST", "127.0.0.1", "Where `python server.py` listens."),
@@ -90,6 +107,7 @@ class Settings:
     """API names whose address comes from the environment."""
     trusted_proxies: tuple[Network, ...]
     """Whose X-Forwarded-For is believed."""
+    ledger: Place
     data_dir: Path
     fixed_btc_price: BtcPrice | None
     demo: bool
@@ -105,9 +123,8 @@ class Settings:
 
 def read(environ: Mapping[str, str], root: Path) -> Settings:
     """Read everything. The process environment wins over `.env.secrets`. Raises ConfigError."""
-    demo = environ.get("ALITTLEBITOFMONEY_DEMO") == "1"
-    secrets_file = {} if demo else _secrets_file(root / SECRETS_FILE)  # play money buys nothing with real keys
-    env = {name: value for name, value in {**secrets_file, **environ}.items() if value}
+    demo = _is_demo(environ)
+    env = _merged(environ, root)
     config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
     urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
     return Settings(
@@ -121,10 +138,17 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
         upstream_urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
         overridden=frozenset(name for name in config.apis if env.get(_base_url_name(name))),
         trusted_proxies=_networks(config.limits.trusted_proxies),
-        data_dir=Path(env.get("ALITTLEBITOFMONEY_DATA_DIR") or DEFAULT_DATA_DIR).expanduser(),
+        ledger=_ledger(env),
+        data_dir=_data_dir(env),
         fixed_btc_price=_fixed_price(env.get("BTC_USD", ""), allowed=demo or config.allow_fixed_price),
         demo=demo,
     )
+
+
+def read_ledger(environ: Mapping[str, str], root: Path) -> tuple[Place, Path]:
+    """Where the ledger is, and the data directory, for programs that sell nothing. Raises ConfigError."""
+    env = _merged(environ, root)
+    return _ledger(env), _data_dir(env)
 
 
 def process_environment() -> Mapping[str, str]:
@@ -214,6 +238,20 @@ def _resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return document["$defs"][reference.rpartition("/")[2]] if reference else node
 
 
+def _is_demo(environ: Mapping[str, str]) -> bool:
+    return environ.get("ALITTLEBITOFMONEY_DEMO") == "1"
+
+
+def _merged(environ: Mapping[str, str], root: Path) -> dict[str, str]:
+    """What is set, by the process or by the secrets file. Play money buys nothing with real keys."""
+    secrets_file = {} if _is_demo(environ) else _secrets_file(root / SECRETS_FILE)
+    return {name: value for name, value in {**secrets_file, **environ}.items() if value}
+
+
+def _data_dir(env: Mapping[str, str]) -> Path:
+    return Path(env.get("ALITTLEBITOFMONEY_DATA_DIR") or DEFAULT_DATA_DIR).expanduser()
+
+
 def _secrets_file(path: Path) -> dict[str, str]:
     """`.env.secrets`, if there is one. Raises ConfigError when others may read it."""
     try:
@@ -255,6 +293,13 @@ def _url(name: str, text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ConfigError(f"{name} must start with http:// or https://")
     return text.rstrip("/")
+
+
+def _ledger(env: Mapping[str, str]) -> Place:
+    try:
+        return place.place_of(env)
+    except PlaceUnclear as error:
+        raise ConfigError(str(error)) from error
 
 
 def _base_url_name(api: str) -> str:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 from lib.doubt import NOT_PAID, judge
 from lib.health import Part
+from lib.lease import Lease
 from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
 from lib.services import Services, renewed
 from lib.store.ledger import CreditInDoubt, LedgerUnavailable
@@ -166,9 +167,9 @@ async def credit_topups(services: Services) -> None:
 
 async def look_around(services: Services) -> None:
     """Refresh what /api/health says."""
-    parts = services.health.parts
-    leased = services.lease.id is not None
-    parts["ledger"] = Part(leased, "holds a lease" if leased else "cannot be reached")
+    parts, alarms = services.health.parts, services.health.alarms
+    parts["ledger"] = _ledger(services.lease, services.settings.ledger.kind)
+    _alarm(alarms, "ledger restored", parts["ledger"].detail if services.lease.went_back else "")
     try:
         info = await services.node.info()
         parts["node"] = Part(info.ready, info.detail)
@@ -179,7 +180,19 @@ async def look_around(services: Services) -> None:
     for api in services.catalog.apis:
         trouble = services.settings.missing(api) or services.upstream.trouble(api)
         parts[f"upstream {api}"] = Part(trouble is None, trouble or "for sale")
-    if services.stop_loss.alarm:
-        services.health.alarms["stop-loss"] = services.stop_loss.alarm
+    _alarm(alarms, "stop-loss", services.stop_loss.alarm)
+
+
+def _ledger(lease: Lease, kind: str) -> Part:
+    if lease.went_back:
+        return Part(False, f"{kind}: restored from a backup, waits for scripts/migrate --restored honour|review")
+    leased = lease.id is not None
+    return Part(leased, f"{kind}: holds a lease" if leased else f"{kind}: cannot be reached")
+
+
+def _alarm(alarms: dict[str, str], name: str, words: str | None) -> None:
+    """Raise it, or clear it where there is nothing to say."""
+    if words:
+        alarms[name] = words
     else:
-        services.health.alarms.pop("stop-loss", None)
+        alarms.pop(name, None)

@@ -20,6 +20,7 @@ from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Facts, PaymentKind, Proven
 from lib.core.money import BtcPrice, Msat, Sat
 from lib.core.order import Order
+from lib.lease import Lease
 from lib.lightning.node import PaymentState
 from lib.stop_loss import StopLoss
 from lib.store.ledger import (
@@ -42,14 +43,6 @@ SETTLE_RETRY_FIRST_SECONDS = 0.05
 SETTLE_RETRY_MAX_SECONDS = 5.0
 REFUSED_RETRY_SECONDS = 30
 NOT_CHARGED = frozenset({Ending.UNREACHABLE, Ending.REFUSED, Ending.UNANSWERED})
-
-
-class Lease:
-    """This process's licence to hold money. `id` is None while it could not be renewed: no calls are taken then."""
-
-    def __init__(self) -> None:
-        """Not taken yet; lib/jobs.py takes and renews it."""
-        self.id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +109,7 @@ class Purchase:
 
     async def balance(self, presented: Presented) -> Balance:
         """The account of a credential; a paid, unused one is credited first. Raises ApiError."""
+        self.lease.require_whole()
         match presented:
             case Unpaid():
                 raise ApiError(Code.MISSING_TOKEN, "Send the token or L402 credential whose balance you ask for.")
@@ -143,8 +137,7 @@ class Purchase:
             raise ApiError(Code.UPSTREAM_UNAVAILABLE, f"Not for sale yet: {self.missing(order.api.name)}.")
         if self.upstream.trouble(order.api.name) or self.stop_loss.refuses_model(order.api.name, order.model.id):
             raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
-        if self.lease.id is None:
-            raise retry_after(Code.LEDGER_UNAVAILABLE, REFUSED_RETRY_SECONDS)
+        self.lease.required()
         now = self.price.current()
         if now is None:
             raise retry_after(Code.RATE_UNAVAILABLE, REFUSED_RETRY_SECONDS)

@@ -25,7 +25,7 @@ from lib.core.order import Order
 from lib.core.pricing import Cost
 from lib.core.usage import Reading
 from lib.kept_answers import NONCE_BYTES, Unreadable, Whole, opened, sealed
-from lib.purchase import REFUSED_RETRY_SECONDS, Credit, Purchase
+from lib.purchase import Credit, Purchase
 from lib.relay import Bill, Buyer, End, HeaderList, Receive, Relay, Send, send_whole
 from lib.store.ledger import (
     Answer,
@@ -239,9 +239,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
     # How it begins.
 
     def _request(self, quote: Quote, pinned: Quote | None = None) -> HoldRequest:
-        order, lease = self._order, self._purchase.lease.id
-        if lease is None:
-            raise retry_after(Code.LEDGER_UNAVAILABLE, REFUSED_RETRY_SECONDS)
+        order, lease = self._order, self._purchase.lease.required()
         facts = CallFacts(self._wish.request_id, order.api.name, order.path, order.model.id, order.digest)
         op_id = self._purchase.till.randomness.op_id()
         return HoldRequest(op_id, lease, facts, quote, pinned, self._wish.idempotency)

@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TypeAlias
 
 from lib.btc_price import PUBLIC_SOURCES, BtcPriceFeed, BtcPriceSource, FeedLimits, FixedBtcPrice
 from lib.challenge import Keys, Randomness, Till
-from lib.config import Settings
+from lib.config import ConfigError, Settings
 from lib.core import catalog
 from lib.core.catalog import Catalog
+from lib.core.place import InFile, InPostgres, InSupabase, Place
 from lib.health import Health
+from lib.lease import Lease
 from lib.lightning.node import LightningNode
 from lib.lightning.phoenixd import Phoenixd
-from lib.purchase import Lease, Purchase
+from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
-from lib.store.ledger import Ledger, LedgerUnavailable
+from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
 from lib.store.sqlite import SqliteLedger
-from lib.throttle import Throttle
+from lib.throttle import CountsFree, MemoryThrottle, SharedThrottle, Throttle
 from lib.topup import Topups
 from lib.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
 SETTLE_AT_STOP_SECONDS = 20.0
+LEDGER_START_SECONDS = 60.0
+"""How long a server that starts waits for a database that does not answer: both may be starting."""
+LEDGER_RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +66,41 @@ class Services:
         return datetime.now(UTC).date()
 
 
+OpenLedger: TypeAlias = Callable[[Settings], Awaitable[Ledger]]
+
+
+async def open_ledger(settings: Settings, wait_seconds: float = LEDGER_START_SECONDS) -> Ledger:
+    """The ledger that the settings name. One that cannot be reached is tried again for `wait_seconds`.
+
+    Raises LedgerUnavailable after that, and what the ledger's own opening raises.
+    """
+    until = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return await ledger_at(settings.ledger, settings.data_dir)
+        except LedgerUnavailable as error:
+            left = until - time.monotonic()
+            if left <= 0:
+                log.critical("no server without its ledger: %s cannot be reached (%s)", settings.ledger.kind, error)
+                raise
+            log.warning("%s cannot be reached, %.0f s left to wait for it: %s", settings.ledger.kind, left, error)
+            await asyncio.sleep(min(left, LEDGER_RETRY_SECONDS))
+
+
+async def ledger_at(place: Place, data_dir: Path) -> Ledger:
+    """Open the ledger once. Raises LedgerUnavailable, and what the ledger's own opening raises."""
+    match place:
+        case InFile():
+            return await SqliteLedger.open(data_dir)
+        case InPostgres() | InSupabase():
+            raise ConfigError(f"a ledger in {place.kind} is not in this release")
+
+
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncGenerator[Services]:
+async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> AsyncGenerator[Services]:
     """Open the ledger and the connections, take a lease; on exit write what is still to be settled, then close."""
     async with AsyncExitStack() as stack:
-        ledger = await SqliteLedger.open(settings.data_dir)
+        ledger = await open_ledger(settings)
         stack.push_async_callback(ledger.aclose)
         node = Phoenixd(settings.phoenix_url, settings.secrets.phoenix_password)
         stack.push_async_callback(node.aclose)
@@ -89,12 +127,14 @@ async def _assembled(
         limits=config.limits,
         keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
         node=node,
-        throttle=Throttle(),
+        throttle=_throttle(ledger),
+        lease=Lease(),
         clock=time.time,
         randomness=Randomness(secrets.token_bytes),
     )
-    stop_loss, lease = StopLoss(config.stop_loss), Lease()
-    await renewed(ledger, lease)
+    stop_loss, lease = StopLoss(config.stop_loss), till.lease
+    with contextlib.suppress(LedgerUnavailable):  # until the lease job has one, no calls are taken
+        await renewed(ledger, lease)
     purchase = Purchase(
         till=till,
         ledger=ledger,
@@ -129,19 +169,29 @@ async def renewed(ledger: Ledger, lease: Lease) -> None:
             fresh = uuid.uuid4().hex
             await ledger.take_lease(fresh)
             lease.id = fresh
-    except LedgerUnavailable:
-        lease.id = None
+    except LedgerUnavailable as error:
+        lease.id, lease.went_back = None, lease.went_back or isinstance(error, LedgerWentBack)
         raise
+    lease.went_back = False
 
 
 async def _given_back(services: Services) -> None:
-    """The orderly end: running settlements first, then the lease."""
+    """The orderly end: running settlements first, then the lease, which without a ledger to give it to will lapse."""
     until = time.monotonic() + SETTLE_AT_STOP_SECONDS
     while services.purchase.unsettled and time.monotonic() < until:  # a settlement may follow a call that ends now
         await asyncio.wait(services.purchase.unsettled, timeout=until - time.monotonic())
     if services.lease.id is not None:
         lease, services.lease.id = services.lease.id, None
-        await services.ledger.end_lease(lease)
+        try:
+            await services.ledger.renew(lease)  # how far the ledger has got is remembered with it
+            await services.ledger.end_lease(lease)
+        except LedgerUnavailable as error:
+            log.warning("the lease could not be given back: %s", error)
+
+
+def _throttle(ledger: Ledger) -> Throttle:
+    """What is free is counted where all processes of the ledger count, if it can."""
+    return SharedThrottle(ledger.count_free) if isinstance(ledger, CountsFree) else MemoryThrottle()
 
 
 def _feed(settings: Settings) -> BtcPriceFeed | None:

@@ -23,6 +23,7 @@ from lib.store.ledger import (
     AccountStatus,
     AlreadyClaimed,
     Answer,
+    Balance,
     ClaimAnswer,
     Claimed,
     ClaimKind,
@@ -40,6 +41,7 @@ from lib.store.ledger import (
     Rotated,
     Topup,
     TopupStatus,
+    UnconfirmedLimits,
 )
 
 log = logging.getLogger(__name__)
@@ -112,6 +114,7 @@ class Topups:
 
         `proof` is what the client asked for with `X-Payment-Proof`.
         """
+        self.till.lease.required()
         account = await self._account(token) if token is not None else None
         kind = PaymentKind.TOPUP if account is None else PaymentKind.REFILL
         facts = Facts(kind=kind, amount=amount.msat(), account=account, proof=proof)
@@ -140,6 +143,7 @@ class Topups:
 
     async def claim_bare(self, preimage: bytes, bearer: str | None) -> Token | Refilled:
         """A token for a top-up's preimage alone, which every hop of its payment knows too: small top-ups only."""
+        self.till.lease.require_whole()
         payment_hash = hashlib.sha256(preimage).digest()
         found = await on_ledger(self.ledger.find_topup(payment_hash))
         if found is None:
@@ -168,11 +172,12 @@ class Topups:
         """
         if not proven.limits.unlimited:
             raise ApiError(Code.INVALID_L402, "A limited credential cannot be exchanged for a token.")
+        self.till.lease.require_whole()
         if proven.facts.kind is PaymentKind.REFILL:
             found = await on_ledger(self.ledger.find_topup(proven.payment_hash))
-            if found is None:
-                raise ApiError(Code.INVALID_PAYMENT)
-            refilled = await self._refilled(found, wanted.bearer)
+            refilled = await (
+                self._lost_refill(proven, wanted.bearer) if found is None else self._refilled(found, wanted.bearer)
+            )
             if refilled is not None:
                 return refilled
         known = await self._paid(proven.payment_hash)
@@ -244,9 +249,22 @@ class Topups:
         booked = await on_ledger(self.ledger.credit_topup(found.topup.payment_hash, known.received))
         if booked.account != found.topup.account:
             return None
+        return await self._told(booked, max(found.topup.amount, known.received), bearer)
+
+    async def _lost_refill(self, proven: Proven, bearer: str | None) -> Refilled | None:
+        """The same for a refill that nobody wrote down, because a backup without it was restored."""
+        known = await self._paid(proven.payment_hash)
+        payment = self.till.payment_of(proven, known)
+        booked = await on_ledger(self.ledger.credit(payment, UnconfirmedLimits(Msat.ZERO, Msat.ZERO)))
+        if not isinstance(booked, Balance) or booked.account != payment.account:
+            return None
+        return await self._told(booked, max(payment.amount, known.received), bearer)
+
+    async def _told(self, booked: Balance, credited: Msat, bearer: str | None) -> Refilled:
+        """Only who shows the account's token learns its balance."""
         shown = await on_ledger(self.ledger.balance(Owner.of_token(bearer))) if bearer is not None else None
         own = shown is not None and shown.account == booked.account
-        return Refilled(max(found.topup.amount, known.received), booked.balance if own else None)
+        return Refilled(credited, booked.balance if own else None)
 
     async def _claim(
         self, payment: Payment, secret: str, how: ClaimKind, keep: ClaimAnswer | None = None

@@ -10,8 +10,9 @@ import pytest
 
 from lib import config
 from lib.config import ConfigError
-from lib.core import catalog
+from lib.core import catalog, place
 from lib.core.money import BtcPrice
+from lib.core.place import InFile, InPostgres, InSupabase
 from tests.world import ROOT
 
 KEY = "5a" * 32
@@ -178,6 +179,71 @@ def test_addresses_must_be_addresses(tmp_path: Path, variable: str):
         config.read(env(**{variable: "127.0.0.1:9740"}), tmp_path)
 
 
+SUPABASE = {
+    "ALITTLEBITOFMONEY_SUPABASE_PROJECT_URL": "https://abc.supabase.co/",
+    "ALITTLEBITOFMONEY_SUPABASE_SECRET_KEY": "sb_secret_key",
+    "ALITTLEBITOFMONEY_SUPABASE_PW": "database-password",
+}
+POSTGRES = "postgresql://shop:url-password@db.example/shop"
+
+
+def test_without_a_word_the_ledger_is_a_file(tmp_path: Path):
+    """Nothing needs to be set up for the first sale."""
+    assert config.read(env(), tmp_path).ledger == InFile()
+
+
+def test_the_ledger_can_be_in_supabase(tmp_path: Path):
+    """Its three variables are read, and none of the secrets is told."""
+    settings = config.read(env(**SUPABASE), tmp_path)
+
+    assert settings.ledger == InSupabase("https://abc.supabase.co", "sb_secret_key", "database-password")
+    assert "sb_secret_key" not in repr(settings) and "database-password" not in repr(settings)
+
+
+def test_a_database_wins_over_supabase(tmp_path: Path):
+    """With both, even with half of Supabase's, it is DATABASE_URL; its password is not told."""
+    both = config.read(env(**SUPABASE, DATABASE_URL=POSTGRES), tmp_path)
+    half = config.read(env(DATABASE_URL=POSTGRES, ALITTLEBITOFMONEY_SUPABASE_PW="old"), tmp_path)
+
+    assert both.ledger == half.ledger == InPostgres(POSTGRES)
+    assert "url-password" not in repr(both)
+
+
+@pytest.mark.parametrize("missing", SUPABASE)
+def test_half_of_supabase_is_refused_by_name(tmp_path: Path, missing: str):
+    """The variable that is missing is named, and no secret: falling back to a file would hide the mistake."""
+    set_ = {name: value for name, value in SUPABASE.items() if name != missing}
+
+    with pytest.raises(ConfigError, match=f"^{missing} must be set") as refused:
+        config.read(env(**set_), tmp_path)
+
+    assert "sb_secret_key" not in str(refused.value) and "database-password" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ({"DATABASE_URL": "mysql://shop:url-password@db"}, "DATABASE_URL must start with postgresql://"),
+        ({**SUPABASE, "ALITTLEBITOFMONEY_SUPABASE_PROJECT_URL": "abc"}, "PROJECT_URL must start with https://"),
+    ],
+)
+def test_a_ledger_s_address_must_be_one(tmp_path: Path, variable: dict[str, str], words: str):
+    """Another database's address is not repeated, because it may hold a password."""
+    with pytest.raises(ConfigError, match=words) as refused:
+        config.read(env(**variable), tmp_path)
+
+    assert "password" not in str(refused.value)
+
+
+def test_the_demo_may_use_a_database_of_the_process_s_environment(tmp_path: Path):
+    """What is set for the process counts; what lies in .env.secrets is the real shop's ledger and is not touched."""
+    (tmp_path / ".env.secrets").write_text(f"DATABASE_URL={POSTGRES}\n")
+
+    assert config.read(env(ALITTLEBITOFMONEY_DEMO="1"), tmp_path).ledger == InFile()
+    named = config.read(env(ALITTLEBITOFMONEY_DEMO="1", DATABASE_URL=POSTGRES), tmp_path)
+    assert named.ledger == InPostgres(POSTGRES)
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
 def test_a_port_is_a_port(port: str):
     """PORT is checked before anything listens."""
@@ -192,6 +258,7 @@ def test_every_variable_that_is_read_is_documented():
     documented = {row.name for row in config.ENVIRONMENT}
 
     read = set(re.findall(r'env(?:iron)?(?:\.get\(|\[)"([A-Z0-9_]+)"', source))
+    read |= {value for value in vars(place).values() if isinstance(value, str) and value.isupper()}
 
-    assert len(read) >= 8
+    assert len(read) >= 12
     assert read <= documented

@@ -267,7 +267,11 @@ class Topup(Strict):
 
 
 class Limits(Strict):
-    """Bounds on work, time and trust."""
+    """Bounds on work, time and trust.
+
+    What is counted per minute is counted by all processes together where they share a ledger in PostgreSQL or
+    Supabase, and is 503 `ledger_unavailable` while that ledger is down. Everything else is each process's own.
+    """
 
     unpaid_per_ip_per_minute: Positive = 60
     """Unpaid requests from one address."""
@@ -306,7 +310,7 @@ class Limits(Strict):
     send_seconds: Annotated[float, Field(gt=0)] = 30
     """For the buyer to take the next piece; after that it counts as gone."""
     concurrent_calls: Positive = 1_000
-    """Paid calls running at once in one process."""
+    """Paid calls running at once in one process, whatever others run: several processes serve as many times that."""
 
 
 class StopLoss(Strict):

@@ -39,6 +39,10 @@ class LedgerWentBack(LedgerUnavailable):
     """
 
 
+class LedgerNewerThanCode(Exception):
+    """The database was written by a newer release; running an older one on it could break its promises."""
+
+
 class LeaseExpired(Exception):
     """The caller's lease is stale: it must take a new one before it may hold anything."""
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lib.store.ledger import LedgerNewerThanCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,10 +20,6 @@ BUSY_LIMIT_SECONDS = 5.0
 WAL_KEPT_BYTES = 64 * 1024 * 1024
 """A write-ahead log grown larger during a long read is cut back to this at its next checkpoint."""
 STATEMENTS_CACHED = 128
-
-
-class LedgerNewerThanCode(Exception):
-    """The database was written by a newer release; running an older one on it could break its promises."""
 
 
 class SqliteTooOld(Exception):
@@ -64,33 +63,53 @@ def _connect(uri: str) -> sqlite3.Connection:
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply what is missing, each migration in a transaction of its own. Raises LedgerNewerThanCode."""
-    scripts = _scripts()
-    version = require_known(connection)
-    for number, script in enumerate(scripts[version:], start=version + 1):
+    for migration in pending(connection):
+        migration.apply(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered file."""
+
+    number: int
+    file: Path
+
+    @property
+    def text(self) -> str:
+        """One transaction, its bookkeeping included."""
+        script = self.file.read_text("utf-8")
+        return f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {self.number};\nCOMMIT;"
+
+    def apply(self, connection: sqlite3.Connection) -> None:
+        """Wholly or not at all. Only as the next one: see `pending`."""
+        try:
+            connection.executescript(self.text)
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def pending(connection: sqlite3.Connection) -> list[Migration]:
+    """What the database still lacks, in order. Raises LedgerNewerThanCode."""
+    return migrations()[require_known(connection) :]
+
+
+def migrations() -> list[Migration]:
+    """All of them, in order."""
+    scripts = sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    for number, script in enumerate(scripts, start=1):
         if int(script.name[:4]) != number:
             raise RuntimeError(f"{script.name} should be number {number:04}: migrations have no gaps")
-        _apply(connection, script.read_text("utf-8"), number)
+    return [Migration(number, script) for number, script in enumerate(scripts, start=1)]
 
 
 def require_known(connection: sqlite3.Connection) -> int:
     """The database's schema number, 0 while it is empty. Raises LedgerNewerThanCode."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    known = len(_scripts())
+    known = len(migrations())
     if version > known:
         raise LedgerNewerThanCode(
             f"the ledger has schema {version}, this release knows {known}: run the release that wrote it"
         )
     return version
-
-
-def _scripts() -> list[Path]:
-    return sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
-
-
-def _apply(connection: sqlite3.Connection, script: str, number: int) -> None:
-    try:
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
-    except sqlite3.Error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 from lib.core.endings import Ending
 from lib.core.money import Msat
@@ -29,8 +29,19 @@ from lib.store import (
     sqlite_topups,
 )
 from lib.store.data_directory import DataDirectory, LedgerLocked
-from lib.store.lane import Lane
-from lib.store.ledger import AskNodeFirst, ClaimKind, Gone, Owner, OwnerKind, PaymentKind, Topup, UnderReview
+from lib.store.lane import Lane, Operation
+from lib.store.ledger import (
+    AskNodeFirst,
+    ClaimKind,
+    Gone,
+    LedgerWentBack,
+    Owner,
+    OwnerKind,
+    PaymentKind,
+    Topup,
+    UnderReview,
+)
+from lib.store.watermark import Watermark, is_below
 
 if TYPE_CHECKING:
     import sqlite3
@@ -66,6 +77,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LedgerLocked", "SqliteLedger", "system_clock_us"]
 
+T = TypeVar("T")
 ClockUs: TypeAlias = Callable[[], int]
 """Microseconds since 1970 UTC: the `now_us()` of all SQL."""
 Randomness: TypeAlias = Callable[[int], bytes]
@@ -88,6 +100,7 @@ class _Opened:
     """What opening leaves behind, before any thread runs on it."""
 
     directory: DataDirectory
+    watermark: Watermark
     ledger_id: bytes
     writer: sqlite3.Connection
     reader: sqlite3.Connection
@@ -105,6 +118,7 @@ class SqliteLedger:
     def __init__(self, opened: _Opened, randomness: Randomness) -> None:
         """Start the threads. Made by `open`."""
         self._directory = opened.directory
+        self._watermark = opened.watermark
         self._ledger_id = opened.ledger_id
         self._randomness = randomness
         self._writer = Lane(
@@ -119,9 +133,14 @@ class SqliteLedger:
     ) -> SqliteLedger:
         """Claim the directory, bring the schema up to date and return to accounts what a dead server held.
 
-        Raises LedgerLocked if another process runs on the directory, LedgerNewerThanCode if a newer release did.
+        A ledger that is older than what the directory remembers of it opens all the same: then all that would change
+        it raises LedgerWentBack. Raises LedgerLocked if another process runs on the directory, LedgerNewerThanCode if
+        a newer release did.
         """
-        return cls(await asyncio.to_thread(_open, directory, clock, randomness), randomness)
+        ledger = cls(await asyncio.to_thread(_open, directory, clock, randomness), randomness)
+        with contextlib.suppress(LedgerWentBack):
+            await ledger._in_view(_nothing)
+        return ledger
 
     async def ledger_id(self) -> bytes:
         """See `Ledger`. It never changes, so it is read once."""
@@ -129,24 +148,24 @@ class SqliteLedger:
 
     async def take_lease(self, lease: str) -> None:
         """See `Ledger`. Raises LeaseExpired if this very lease has ended before."""
-        await self._writer.run(partial(sqlite_holds.take_lease, lease=lease))
+        await self._in_view(partial(sqlite_holds.take_lease, lease=lease))
 
     async def renew(self, lease: str) -> bool:
         """See `Ledger`."""
-        return await self._writer.run(partial(sqlite_holds.renew, lease=lease))
+        return await self._in_view(partial(sqlite_holds.renew, lease=lease))
 
     async def end_lease(self, lease: str) -> None:
         """See `Ledger`."""
-        await self._writer.run(partial(sqlite_holds.end_lease, lease=lease))
+        await self._write(partial(sqlite_holds.end_lease, lease=lease))
 
     async def expire(self, stale_after_seconds: float) -> int:
         """See `Ledger`."""
-        return await self._writer.run(partial(sqlite_holds.expire, stale_after_seconds=stale_after_seconds))
+        return await self._write(partial(sqlite_holds.expire, stale_after_seconds=stale_after_seconds))
 
     async def redeem_and_hold(self, payment: Payment, request: HoldRequest, limits: UnconfirmedLimits) -> RedeemOutcome:
         """See `Ledger`."""
         account = self._new_account_id()
-        return await self._writer.run(
+        return await self._write(
             lambda db: sqlite_holds.redeem_and_hold(db, payment, request, limits, new_account=account)
         )
 
@@ -161,13 +180,13 @@ class SqliteLedger:
             sqlite_owners.note_macaroon(db, payment.payment_hash)
             return sqlite_reads.balance_of_payment(db, payment) or Gone()
 
-        return await self._writer.run(operation)
+        return await self._write(operation)
 
     async def open_topup(self, topup: Topup, expires_in_seconds: float) -> None:
         """See `Ledger`."""
         if topup.kind is PaymentKind.CALL or (topup.kind is PaymentKind.REFILL) != (topup.account is not None):
             raise ValueError("a refill belongs to an account, a top-up to none, and calls are not written down")
-        await self._writer.run(lambda db: sqlite_topups.open_topup(db, topup, expires_in_seconds))
+        await self._write(lambda db: sqlite_topups.open_topup(db, topup, expires_in_seconds))
 
     async def open_topups(self, limit: int) -> Sequence[Topup]:
         """See `Ledger`. `limit` from 1 to 1,000."""
@@ -176,7 +195,7 @@ class SqliteLedger:
 
     async def close_topup(self, payment_hash: bytes) -> None:
         """See `Ledger`."""
-        await self._writer.run(lambda db: sqlite_topups.close_topup(db, payment_hash))
+        await self._write(lambda db: sqlite_topups.close_topup(db, payment_hash))
 
     async def find_topup(self, payment_hash: bytes) -> TopupStatus | None:
         """See `Ledger`."""
@@ -185,9 +204,7 @@ class SqliteLedger:
     async def credit_topup(self, payment_hash: bytes, received: Msat) -> Balance | UnderReview:
         """See `Ledger`."""
         account = self._new_account_id()
-        return await self._writer.run(
-            lambda db: sqlite_topups.credit_topup(db, payment_hash, received, new_account=account)
-        )
+        return await self._write(lambda db: sqlite_topups.credit_topup(db, payment_hash, received, new_account=account))
 
     async def claim(
         self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: ClaimAnswer | None = None
@@ -200,33 +217,31 @@ class SqliteLedger:
             raise ValueError("a bare preimage is known to others: what it claimed is not told again")
         account = self._new_account_id()
         if keep is not None:
-            return await self._writer.run(
+            return await self._write(
                 lambda db: sqlite_owners.claim_and_keep(db, op_id, payment, token, keep, new_account=account)
             )
-        return await self._writer.run(
-            lambda db: sqlite_owners.claim(db, op_id, payment, token, how, new_account=account)
-        )
+        return await self._write(lambda db: sqlite_owners.claim(db, op_id, payment, token, how, new_account=account))
 
     async def rotate(self, op_id: str, token: Owner, new_token: Owner) -> Rotated | Frozen | Gone:
         """See `Ledger`."""
         _require_token(token)
         _require_token(new_token)
-        return await self._writer.run(lambda db: sqlite_owners.rotate(db, op_id, token, new_token))
+        return await self._write(lambda db: sqlite_owners.rotate(db, op_id, token, new_token))
 
     async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:
         """See `Ledger`."""
         _require_token(token)
-        return await self._writer.run(lambda db: sqlite_owners.revoke(db, op_id, token))
+        return await self._write(lambda db: sqlite_owners.revoke(db, op_id, token))
 
     async def adjust(self, op_id: str, account: str, amount: Msat, reason: str) -> Adjusted | TooMuch | Gone:
         """See `Ledger`. Raises ValueError for nothing, or for no reason."""
         if not amount or not reason.strip():
             raise ValueError("an adjustment has an amount and a reason")
-        return await self._writer.run(lambda db: sqlite_credits.adjust(db, op_id, account, amount, reason))
+        return await self._write(lambda db: sqlite_credits.adjust(db, op_id, account, amount, reason))
 
     async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
         """See `Ledger`. A pinned quote belongs to a payment being redeemed, so it is not looked at here."""
-        return await self._writer.run(lambda db: sqlite_holds.hold(db, owner, request))
+        return await self._write(lambda db: sqlite_holds.hold(db, owner, request))
 
     async def settle(self, settlement: Settlement) -> Settled:
         """See `Ledger`. Raises HoldUnknown, HoldEnded, and ValueError for a charge outside of 0 to the ceiling."""
@@ -234,15 +249,15 @@ class SqliteLedger:
             raise ValueError("a charge is never negative")
         if settlement.ending is Ending.LAPSED:
             raise ValueError("a hold lapses with its lease; nobody settles it so")
-        return await self._writer.run(lambda db: sqlite_holds.settle(db, settlement))
+        return await self._write(lambda db: sqlite_holds.settle(db, settlement))
 
     async def note_left(self, hold_id: str) -> None:
         """See `Ledger`."""
-        await self._writer.run(lambda db: sqlite_answers.note_left(db, hold_id))
+        await self._write(lambda db: sqlite_answers.note_left(db, hold_id))
 
     async def drop_answer(self, owner: Owner, name: bytes) -> None:
         """See `Ledger`."""
-        await self._writer.run(lambda db: sqlite_answers.drop(db, owner, name))
+        await self._write(lambda db: sqlite_answers.drop(db, owner, name))
 
     async def balance(self, owner: Owner) -> Balance | None:
         """See `Ledger`."""
@@ -264,11 +279,11 @@ class SqliteLedger:
 
     async def confirm(self, payment_hash: bytes, received: Msat) -> None:
         """See `Ledger`. Raises CreditUnknown."""
-        await self._writer.run(lambda db: sqlite_credits.confirm(db, payment_hash, received))
+        await self._write(lambda db: sqlite_credits.confirm(db, payment_hash, received))
 
     async def deny(self, payment_hash: bytes, reason: str) -> None:
         """See `Ledger`. A credit once confirmed is not denied any more. Raises CreditUnknown."""
-        await self._writer.run(lambda db: sqlite_credits.deny(db, payment_hash, reason))
+        await self._write(lambda db: sqlite_credits.deny(db, payment_hash, reason))
 
     async def position(self) -> Position:
         """See `Ledger`."""
@@ -276,7 +291,10 @@ class SqliteLedger:
 
     async def accept_restored(self, choice: Restored) -> Position:
         """See `Ledger`."""
-        return await self._writer.run(lambda db: sqlite_restored.accept(db, choice))
+        mark = self._watermark.mark()
+        position = await self._writer.run(lambda db: sqlite_restored.accept(db, choice))
+        await self._watermark.observe(position, mark)
+        return position
 
     async def reviews(self, limit: int) -> Sequence[Review]:
         """See `Ledger`. `limit` from 1 to 1,000."""
@@ -285,7 +303,7 @@ class SqliteLedger:
 
     async def approve(self, payment_hash: bytes) -> bool:
         """See `Ledger`."""
-        return await self._writer.run(lambda db: sqlite_restored.approve(db, payment_hash))
+        return await self._write(lambda db: sqlite_restored.approve(db, payment_hash))
 
     async def totals(self) -> Totals:
         """See `Ledger`."""
@@ -307,8 +325,29 @@ class SqliteLedger:
         await self._writer.aclose()
         self._directory.release()
 
+    async def _write(self, operation: Operation[T]) -> T:
+        """Queue an operation that changes something. Raises LedgerWentBack, and then nothing was queued."""
+        self._watermark.require()
+        return await self._writer.run(operation)
+
+    async def _in_view(self, operation: Operation[T]) -> T:
+        """The same, done only if the ledger is found to have lost nothing, which is remembered."""
+        mark = self._watermark.mark()
+
+        def guarded(db: sqlite3.Connection) -> tuple[T | None, Position]:
+            position = sqlite_restored.position(db)
+            return (None if is_below(position, mark) else operation(db)), position
+
+        result, position = await self._writer.run(guarded)
+        await self._watermark.observe(position, mark)
+        return cast("T", result)
+
     def _new_account_id(self) -> str:
         return self._randomness(ACCOUNT_ID_BYTES).hex()
+
+
+def _nothing(_: sqlite3.Connection) -> None:
+    """An operation that only has the ledger looked at."""
 
 
 def _require_page(limit: int) -> None:
@@ -325,6 +364,7 @@ def _open(path: Path, clock: ClockUs, randomness: Randomness) -> _Opened:
     with contextlib.ExitStack() as undo:
         directory = DataDirectory.claim(path)
         undo.callback(directory.release)
+        watermark = Watermark(path)
         writer = undo.enter_context(contextlib.closing(schema.connect_writer(directory.ledger_file, clock)))
         schema.migrate(writer)
         ledger_id = _begin(writer, randomness)
@@ -334,7 +374,7 @@ def _open(path: Path, clock: ClockUs, randomness: Randomness) -> _Opened:
         reader.create_function("now_us", 0, clock)
         scanner.create_function("now_us", 0, clock)
         undo.pop_all()
-    return _Opened(directory, ledger_id, writer, reader, scanner)
+    return _Opened(directory, watermark, ledger_id, writer, reader, scanner)
 
 
 def _begin(db: sqlite3.Connection, randomness: Randomness) -> bytes:

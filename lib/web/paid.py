@@ -80,7 +80,7 @@ class PaidCalls:
                     await held.relay(reply, [(b"cache-control", b"no-store")])
         except ApiError as error:
             if error.code is Code.INVALID_TOKEN:
-                count_unpaid(services, scope)
+                await count_unpaid(services, scope)
             raise
         finally:
             self.running -= 1
@@ -143,13 +143,13 @@ async def _presented(services: Services, scope: Scope) -> Unpaid | Proven | Bear
     except l402.NotOurs:
         presented = Unpaid()
     except ApiError:
-        count_unpaid(services, scope)
+        await count_unpaid(services, scope)
         raise
     if isinstance(presented, Bearer):
         if is_used_up(services, scope):
             await _require_known(presented, services, scope)
         return presented
-    count_unpaid(services, scope)
+    await count_unpaid(services, scope)
     if isinstance(presented, Unproven):
         return await services.purchase.proven_by_node(presented) or Unpaid()
     return Unpaid()
@@ -160,7 +160,7 @@ async def _require_known(token: Bearer, services: Services, scope: Scope) -> Non
         await services.purchase.balance(token)
     except ApiError as error:
         if error.code is Code.INVALID_TOKEN:
-            count_unpaid(services, scope)
+            await count_unpaid(services, scope)
         raise
 
 

@@ -50,7 +50,7 @@ async def post_topup(request: Request) -> Json:
                 raise
     if _is_empty_bearer(request):
         raise ApiError(Code.MISSING_TOKEN, "A refill needs the token whose balance shall grow.")
-    count_unpaid(services, request.scope)
+    await count_unpaid(services, request.scope)
     amount = topups.amount(await _body(request, services))
     token = presented.token if isinstance(presented, Bearer) else None
     raise await topups.offer(amount, token, wanted_proof(request.scope))
@@ -61,7 +61,7 @@ async def post_claim(request: Request) -> Json:
     """A token for a payment: by its macaroon and proof, or for a small top-up by its bare preimage."""
     services = services_of(request)
     topups = _topups(services)
-    count_unpaid(services, request.scope)
+    await count_unpaid(services, request.scope)
     presented = credential.parse(request.scope["headers"])
     body = await _body(request, services)
     bearer = presented.token if isinstance(presented, Bearer) else None
@@ -114,7 +114,7 @@ async def get_invoice(payment_hash: str, request: Request) -> Json:
     `expires_in` is for how many seconds it can still be paid.
     """
     services = services_of(request)
-    count_unpaid(services, request.scope)
+    await count_unpaid(services, request.scope)
     presented = credential.parse(request.scope["headers"])
     signed = _signed(services, presented)
     if signed is None or signed.payment_hash.hex() != payment_hash.lower():

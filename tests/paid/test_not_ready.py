@@ -239,7 +239,7 @@ async def test_health_of_a_shop_that_sells(world: World):
     assert ready.json() == {
         "status": "ok",
         "parts": {
-            "ledger": {"ok": True, "detail": "holds a lease"},
+            "ledger": {"ok": True, "detail": "SQLite: holds a lease"},
             "node": {"ok": True, "detail": ready.json()["parts"]["node"]["detail"]},
             "price": {"ok": True, "detail": "fresh"},
             "upstream openai": {"ok": True, "detail": "for sale"},

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import asyncpg
 import pytest
 
 from lib.store import schema
 from lib.store.ledger import Ledger
+from lib.store.postgres import PostgresLedger
 from lib.store.sqlite import SqliteLedger
+from lib.store.watermark import Watermark
+from tests.databases import shared
 from tests.store.desk import Desk
 
 MICROS_PER_SECOND = 1_000_000
@@ -67,7 +71,39 @@ class SqliteStore:
             await ledger.aclose()
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore}
+@dataclass
+class PostgresStore:
+    """A database of its own in this process's PostgreSQL, and a clock that stands still until it is moved."""
+
+    directory: Path
+    database: str = field(default_factory=shared.new_database)
+    _opened: list[PostgresLedger] = field(default_factory=list[PostgresLedger])
+
+    @property
+    def url(self) -> str:
+        return shared.server().url(self.database)
+
+    async def open(self) -> PostgresLedger:
+        ledger = await PostgresLedger.open(self.url, Watermark(self.directory))
+        self._opened.append(ledger)
+        return ledger
+
+    def passes(self, seconds: float) -> None:
+        shared.pass_seconds(self.database, seconds)
+
+    def tamper(self, *statements: str) -> None:
+        shared.server().sql("SET search_path = alittlebitofmoney", *statements, database=self.database)
+
+    async def connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self.url)
+
+    async def close(self) -> None:
+        for ledger in self._opened:
+            await ledger.aclose()
+        shared.server().drop_database(self.database)
+
+
+STORES: dict[str, Callable[[Path], Store]] = {"sqlite": SqliteStore, "postgres": PostgresStore}
 """For tests that open many ledgers of their own."""
 
 
@@ -79,7 +115,15 @@ async def sqlite_store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await store.close()
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture
+async def postgres_store(tmp_path: Path) -> AsyncIterator[PostgresStore]:
+    """For what only the ledger in PostgreSQL promises."""
+    store = PostgresStore(tmp_path / "data")
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest) -> Store:
     """For what every ledger promises."""
     return request.getfixturevalue(f"{request.param}_store")

@@ -20,6 +20,7 @@ from lib.core.money import Msat
 from lib.store.ledger import (
     Adjusted,
     AlreadyClaimed,
+    Answer,
     Balance,
     Claimed,
     ClaimKind,
@@ -30,6 +31,8 @@ from lib.store.ledger import (
     HoldOutcome,
     HoldRequest,
     InDoubt,
+    Kept,
+    KeyReused,
     NotClaimable,
     Owed,
     Owner,
@@ -41,6 +44,7 @@ from lib.store.ledger import (
     Settled,
     Settlement,
     Short,
+    StillRunning,
     TooMuch,
 )
 from tests.store.conftest import STORES
@@ -48,6 +52,7 @@ from tests.store.desk import NO_LIMITS, Desk, carrying, owner, payment, quote, r
 
 T = TypeVar("T")
 AMOUNTS = st.integers(min_value=1, max_value=2_000)
+KEPT_SECONDS = 100.0
 OVER = st.integers(min_value=-50, max_value=50)
 
 
@@ -99,8 +104,10 @@ class Call:
     """A hold, and how far it is."""
 
     purse: Purse
+    by: Owner
     request: HoldRequest
     held: Held
+    left: bool = False
     lapsed: bool = False
     settlement: Settlement | None = None
     settled: Settled | None = None
@@ -123,6 +130,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.purses: list[Purse] = []
         self.all_paid: list[Paid] = []
         self.open_calls: list[Call] = []
+        self.kept: dict[tuple[Owner, bytes], tuple[bytes, bytes, float]] = {}
+        """By owner and name: the order, what is sealed, and until when on the model's clock."""
+        self.now = 0.0
         self.credited_msat = 0
         self.charged_msat = 0
         self.adjusted_msat = 0
@@ -332,21 +342,63 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(target=calls, by=payments, ceiling=AMOUNTS, pinned=st.none() | AMOUNTS)
     def a_credential_calls(self, by: Paid, ceiling: int, pinned: int | None) -> Call | MultipleResults[Call]:
-        request = self.desk.request(ceiling, pinned=None if pinned is None else quote(pinned))
+        order = self.desk.new_id("order")
+        request = self.desk.request(ceiling, pinned=None if pinned is None else quote(pinned), order=order)
         outcome = self.do(self.desk.ledger.redeem_and_hold(by.payment, request, NO_LIMITS))
         self._is_presented(by)
-        return self._call(by.booked if by.owns else None, request, outcome, {ceiling, pinned})
+        return self._call(by.booked if by.owns else None, owner(by.payment), request, outcome, {ceiling, pinned})
 
     @rule(target=calls, by=tokens, ceiling=AMOUNTS)
     def a_token_calls(self, by: Owner, ceiling: int) -> Call | MultipleResults[Call]:
-        request, purse = self.desk.request(ceiling), self._purse_of(by)
+        request, purse = self.desk.request(ceiling, order=self.desk.new_id("order")), self._purse_of(by)
         outcome = self.do(self.desk.ledger.hold(by, request))
         if purse is not None:
             purse.token_used = True
-        return self._call(purse, request, outcome, {ceiling})
+        return self._call(purse, by, request, outcome, {ceiling})
+
+    @rule(target=calls, by=tokens, ceiling=AMOUNTS, order=st.sampled_from("ab"), key=st.none() | st.sampled_from("kl"))
+    def a_token_asks_what_was_asked_before(
+        self, by: Owner, ceiling: int, order: str, key: str | None
+    ) -> Call | MultipleResults[Call]:
+        request, purse = self.desk.request(ceiling, order=order, key=key), self._purse_of(by)
+        outcome = self.do(self.desk.ledger.hold(by, request))
+        if purse is not None:
+            purse.token_used = True
+        recalled = self._recalled(by, request)
+        if purse is None or purse.denied or recalled is None:
+            return self._call(purse, by, request, outcome, {ceiling})
+        assert outcome == recalled
+        return multiple()
+
+    def _recalled(self, by: Owner, request: HoldRequest) -> Kept | StillRunning | KeyReused | None:
+        order = request.call.order_digest
+        kept = self.kept.get((by, request.answer_name))
+        if kept is not None and self.now < kept[2]:
+            return Kept(kept[1]) if kept[0] == order else KeyReused()
+        key = request.idempotency
+        twins = [call.request for call in self.open_calls if call.by == by and key and call.request.idempotency == key]
+        if twins:
+            return StillRunning() if twins[0].call.order_digest == order else KeyReused()
+        same = [call for call in self.open_calls if call.by == by and call.request.call.order_digest == order]
+        return StillRunning() if any(call.left for call in same) else None
+
+    @rule(call=calls)
+    def a_buyer_leaves(self, call: Call):
+        self.do(self.desk.ledger.note_left(call.held.hold_id))
+        call.left = True
+
+    @rule(call=calls)
+    def a_kept_answer_is_delivered(self, call: Call):
+        self.do(self.desk.ledger.drop_answer(call.by, call.request.answer_name))
+        self.kept.pop((call.by, call.request.answer_name), None)
 
     def _call(
-        self, purse: Purse | None, request: HoldRequest, outcome: HoldOutcome | RedeemOutcome, ceilings: set[int | None]
+        self,
+        purse: Purse | None,
+        by: Owner,
+        request: HoldRequest,
+        outcome: HoldOutcome | RedeemOutcome,
+        ceilings: set[int | None],
     ) -> Call | MultipleResults[Call]:
         if purse is None:
             assert outcome == Gone()
@@ -364,7 +416,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (outcome.account, outcome.balance.value, outcome.held.value) == (purse.id, purse.balance, purse.held)
         if not isinstance(outcome, Held):
             return multiple()
-        call = Call(purse, request, outcome)
+        call = Call(purse, by, request, outcome)
         self.open_calls.append(call)
         return call
 
@@ -373,9 +425,11 @@ class LedgerMachine(RuleBasedStateMachine):
         request = replace(call.request, lease=self.desk.lease)
         assert self.do(self.desk.ledger.hold(token("nobody"), request)) == call.held
 
-    @rule(call=calls, share=st.integers(min_value=0, max_value=4))
-    def a_call_ends(self, call: Call, share: int):
+    @rule(call=calls, share=st.integers(min_value=0, max_value=4), keeps=st.booleans())
+    def a_call_ends(self, call: Call, share: int, keeps: bool):
         settlement = self.desk.settlement(call.held, call.held.quote.ceiling.value * share // 4)
+        if keeps:
+            settlement = replace(settlement, answer=Answer(settlement.op_id.encode(), KEPT_SECONDS))
         if call.settlement is not None:
             with pytest.raises(HoldEnded):
                 self.do(self.desk.ledger.settle(settlement))
@@ -392,6 +446,9 @@ class LedgerMachine(RuleBasedStateMachine):
         settled = self.do(self.desk.ledger.settle(settlement))
         assert settled == Settled(Msat(charge), Msat(asked - charge), Msat(purse.balance), Msat(purse.held))
         call.settlement, call.settled = settlement, settled
+        if settlement.answer is not None:
+            order, sealed = call.request.call.order_digest, settlement.answer.sealed
+            self.kept[call.by, call.request.answer_name] = (order, sealed, self.now + KEPT_SECONDS)
 
     @rule(call=calls)
     def a_settlement_is_repeated(self, call: Call):
@@ -400,7 +457,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def the_lease_goes_stale(self):
-        self.store.passes(60)
+        self._passes(60)
         assert self.do(self.desk.ledger.expire(60)) == len(self.open_calls)
         for call in self.open_calls:
             call.lapsed = True
@@ -411,9 +468,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def time_passes_under_a_renewed_lease(self):
-        self.store.passes(45)
+        self._passes(45)
         assert self.do(self.desk.ledger.renew(self.desk.lease))
         assert self.do(self.desk.ledger.expire(60)) == 0
+
+    def _passes(self, seconds: float) -> None:
+        self.store.passes(seconds)
+        self.now += seconds
 
     @rule(paid=payments)
     def the_node_says_no(self, paid: Paid):

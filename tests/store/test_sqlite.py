@@ -17,8 +17,7 @@ import pytest
 
 from lib.core.money import Msat
 from lib.store import lane
-from lib.store.ledger import Held, LedgerUnavailable
-from lib.store.schema import LedgerNewerThanCode
+from lib.store.ledger import Held, LedgerNewerThanCode, LedgerUnavailable
 from lib.store.sqlite import LedgerLocked, SqliteLedger
 from tests.store.conftest import SqliteStore
 from tests.store.desk import LEASE, Desk, owner, payment

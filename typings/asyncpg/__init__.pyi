@@ -1,0 +1,53 @@
+"""asyncpg ships no types. This is the part that we use, as its documentation and source have it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+class PostgresError(Exception):
+    sqlstate: str | None
+
+class IntegrityConstraintViolationError(PostgresError): ...
+class InternalClientError(Exception): ...
+class InterfaceError(Exception): ...
+class DataError(InterfaceError, ValueError): ...
+
+class Connection:
+    async def close(self, *, timeout: float | None = None) -> None: ...
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str: ...
+    async def fetchval(self, query: str, *args: Any, column: int = 0, timeout: float | None = None) -> Any: ...
+    async def fetch(self, query: str, *args: Any, timeout: float | None = None) -> list[Any]: ...
+    async def set_type_codec(
+        self,
+        typename: str,
+        *,
+        schema: str = "public",
+        encoder: Callable[[Any], str],
+        decoder: Callable[[str], Any],
+        format: str = "text",
+    ) -> None: ...
+    def transaction(
+        self, *, isolation: str | None = None, readonly: bool = False, deferrable: bool = False
+    ) -> AbstractAsyncContextManager[None]: ...
+
+class Pool:
+    async def acquire(self, *, timeout: float | None = None) -> Connection: ...
+    async def release(self, connection: Connection, *, timeout: float | None = None) -> None: ...
+    async def close(self) -> None: ...
+    def terminate(self) -> None: ...
+
+async def connect(
+    dsn: str | None = None, *, timeout: float = 60, server_settings: Mapping[str, str] | None = None
+) -> Connection: ...
+def create_pool(
+    dsn: str | None = None,
+    *,
+    min_size: int = 10,
+    max_size: int = 10,
+    max_inactive_connection_lifetime: float = 300.0,
+    init: Callable[[Any], Awaitable[None]] | None = None,
+    reset: Callable[[Any], Awaitable[None]] | None = None,
+    connection_class: type[Connection] = ...,
+    timeout: float = 60,
+    server_settings: Mapping[str, str] | None = None,
+) -> Awaitable[Pool]: ...
