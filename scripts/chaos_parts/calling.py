@@ -20,9 +20,8 @@ from chaos_parts.wire import WELL_BEHAVED, Manner, Reply
 
 RUDE_ATTEMPTS = 2
 """Only the first ones: a buyer wants its answer in the end."""
-SERVER_KERNEL_BYTES = 65_536
-"""What the server's side of a connection can hold unsent in its kernel: its send buffer of 16 KiB, doubled by Linux,
-and what a loopback link has under way."""
+SERVER_BUFFER_BYTES = 32_768
+"""What the server's side of a connection can hold unsent: its send buffer of 16 KiB, which Linux doubles."""
 SCHEMES = ("L402", "LSAT", "l402")
 
 
@@ -138,7 +137,7 @@ def _noted(attempt: Attempt, reply: Reply, kind: CallKind) -> None:
     """Write down what came back."""
     attempt.status, attempt.left_at = reply.status, reply.left_at
     attempt.received_bytes, attempt.promised_bytes = reply.received_bytes, reply.promised_bytes
-    attempt.window_bytes = reply.window_bytes + SERVER_KERNEL_BYTES
+    attempt.window_bytes = reply.window_bytes + SERVER_BUFFER_BYTES
     attempt.request_id = reply.headers.get("x-request-id")
     if not reply.complete:
         return
