@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from lib.doubt import NOT_PAID, judge
 from lib.health import Part
@@ -20,8 +21,6 @@ from lib.store.ledger import CreditInDoubt, LedgerUnavailable
 
 log = logging.getLogger(__name__)
 
-LEASE_RENEW_SECONDS = 10.0
-LEASE_STALE_SECONDS = 60.0
 CONFIRM_SECONDS = 1.0
 CONFIRM_MAX_CREDITS = 100
 FORGOTTEN_AFTER_SECONDS = 5.0
@@ -34,12 +33,21 @@ LOSSES_SECONDS = 5.0
 HEALTH_SECONDS = 15.0
 
 
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """How a process proves that it lives, and when others take it for dead. The same for all of one ledger."""
+
+    renew_seconds: float = 10.0
+    stale_seconds: float = 60.0
+    """A lease not renewed for so long is a dead process's; only who has itself renewed for so long may say so."""
+
+
 @asynccontextmanager
-async def running(services: Services) -> AsyncGenerator[None]:
+async def running(services: Services, lease: LeaseTimes = LeaseTimes()) -> AsyncGenerator[None]:
     """Run every job until the block ends."""
     confirmations = Confirmations(services)
     jobs: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
-        ("lease", LEASE_RENEW_SECONDS, LeaseKeeper(services).step),
+        ("lease", lease.renew_seconds, LeaseKeeper(services, lease).step),
         ("confirm", CONFIRM_SECONDS, confirmations.step),
         ("top-ups", TOPUP_SECONDS, lambda: credit_topups(services)),
         ("losses", LOSSES_SECONDS, lambda: services.stop_loss.refresh(services.ledger)),
@@ -69,26 +77,37 @@ async def _every(seconds: float, name: str, step: Callable[[], Awaitable[None]])
 
 
 class LeaseKeeper:
-    """Renews this process's lease; expires others' only after unbroken renewals of its own."""
+    """Renews this process's lease; expires others' only after unbroken renewals of its own.
 
-    def __init__(self, services: Services) -> None:
-        """Nothing is renewed yet."""
+    A pause of the machine or the database makes every lease look stale: who just came back from one waits until all
+    who live have had the time to renew.
+    """
+
+    def __init__(
+        self, services: Services, times: LeaseTimes = LeaseTimes(), clock: Callable[[], float] = time.time
+    ) -> None:
+        """Nothing is renewed yet. `clock` is in seconds, and runs on while the machine sleeps."""
         self._services = services
-        self._unbroken_since: float | None = None
+        self._times = times
+        self._clock = clock
+        self._lease: str | None = None
+        self._unbroken_since = self._renewed_at = clock()
 
     async def step(self) -> None:
         """Renew; while the ledger cannot be reached, no calls are taken."""
-        try:
-            await renewed(self._services.ledger, self._services.lease)
-        except LedgerUnavailable:
-            self._unbroken_since = None
-            raise
-        now = time.monotonic()
-        self._unbroken_since = self._unbroken_since or now
-        if now - self._unbroken_since >= LEASE_STALE_SECONDS:
-            lapsed = await self._services.ledger.expire(LEASE_STALE_SECONDS)
+        await renewed(self._services.ledger, self._services.lease)
+        self._note(self._services.lease.id, self._clock())
+        if self._renewed_at - self._unbroken_since >= self._times.stale_seconds:
+            lapsed = await self._services.ledger.expire(self._times.stale_seconds)
             if lapsed:
                 log.warning("%d holds of a dead process lapsed", lapsed)
+
+    def _note(self, lease: str | None, now: float) -> None:
+        """A renewal succeeded. Another lease than before, or a pause since, breaks the row."""
+        pause = now - self._renewed_at
+        if lease != self._lease or not 0 <= pause <= self._times.stale_seconds / 2:
+            self._unbroken_since = now
+        self._lease, self._renewed_at = lease, now
 
 
 class Confirmations:

@@ -175,9 +175,10 @@ class Topups:
         self.till.lease.require_whole()
         if proven.facts.kind is PaymentKind.REFILL:
             found = await on_ledger(self.ledger.find_topup(proven.payment_hash))
-            refilled = await (
-                self._lost_refill(proven, wanted.bearer) if found is None else self._refilled(found, wanted.bearer)
-            )
+            if found is None:
+                refilled = await self._lost_refill(proven, wanted.bearer)
+            else:
+                refilled = await self._refilled(found, wanted.bearer)
             if refilled is not None:
                 return refilled
         known = await self._paid(proven.payment_hash)

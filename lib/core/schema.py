@@ -311,6 +311,11 @@ class Limits(Strict):
     """For the buyer to take the next piece; after that it counts as gone."""
     concurrent_calls: Positive = 1_000
     """Paid calls running at once in one process, whatever others run: several processes serve as many times that."""
+    drain_seconds: Positive = 60
+    """How long running calls go on after SIGTERM. What runs then is cut, settled and ended as if upstream had died.
+
+    `uvicorn server:app` has its own option for it: --timeout-graceful-shutdown.
+    """
 
 
 class StopLoss(Strict):

@@ -1,0 +1,47 @@
+"""`python server.py`: check and end, or serve until a signal comes and stop in order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+from lib import check, config
+from lib.config import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def main(app: Any, root: Path, description: str | None) -> int:
+    """The exit code: 0 after an orderly stop or a check without fault, 1 if something must be set first."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--check", action="store_true", help="validate configuration and parts, then end")
+    if parser.parse_args().check:
+        return asyncio.run(check.report(root))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every question to the node
+    try:
+        settings = config.read(config.process_environment(), root)
+        host, port = config.listen_address(config.process_environment())
+    except ConfigError as error:
+        log.critical("%s", error)
+        return 1
+    signal.signal(signal.SIGTERM, _ended)
+    # Running calls go on for so long; then uvicorn cancels them, which settles each for what it got.
+    drain_seconds = settings.config.limits.drain_seconds
+    uvicorn.run(
+        app, host=host, port=port, access_log=False, proxy_headers=False, timeout_graceful_shutdown=drain_seconds
+    )
+    return 0
+
+
+def _ended(_number: int, _frame: FrameType | None) -> None:
+    """uvicorn raises its signal once more when all is closed: an orderly stop is a success."""
+    sys.exit(0)
