@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from chaos_parts import books
+from chaos_parts import books, postgres_backend
 from chaos_parts.books import Books
 from chaos_parts.plan import Fault
 from lib.store import schema, sqlite_audit
@@ -69,5 +69,8 @@ async def opened(name: str, directory: Path) -> AsyncGenerator[Backend]:
     match name:
         case "sqlite":
             yield Sqlite(directory / "ledger")
+        case "postgres":
+            async with postgres_backend.opened(directory) as postgres:
+                yield postgres
         case _:
             raise ValueError(f"there is no ledger in {name} yet")

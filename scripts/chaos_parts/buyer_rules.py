@@ -7,11 +7,13 @@ from itertools import pairwise
 
 from chaos_parts.books import Hold
 from chaos_parts.evidence import Evidence, Work
-from chaos_parts.record import Attempt, Call
+from chaos_parts.record import Call
 
 ANSWERED = frozenset({"answered", "unmetered"})
 NOTICED_SECONDS = 1.0
 """By then a server, with all that runs beside it here, has noticed that a buyer left."""
+LEDGER_SECONDS = 3.0
+"""So long after a trouble of the ledger everything that waited for it has been repeated and is written."""
 KEPT_SECONDS = 600.0
 
 
@@ -58,20 +60,21 @@ def _once(found: Evidence, call: Call) -> Iterator[str]:
     for (first, work), (second, _) in pairwise(complete):
         if call.key is not None:
             yield f"{call.name} was charged twice in spite of its Idempotency-Key ({first.id}, {second.id})"
-        elif excuse(found.attempts.get(work.attempt), first, second, work) is None:
+        elif excuse(found, first, second, work) is None:
             yield (
                 f"{call.name} was charged twice: {first.id} ended {first.ended_at} for a buyer who had left, "
                 f"and {second.id} began at {second.opened_at}"
             )
 
 
-def excuse(attempt: Attempt | None, first: Hold, second: Hold, work: Work) -> str | None:
+def excuse(found: Evidence, first: Hold, second: Hold, work: Work) -> str | None:
     """Why an answer that was charged was not kept for the next repetition; None if it should have been.
 
     A buyer that did not leave has its answer. One that left is noticed within NOTICED_SECONDS, unless everything had
     been handed over by then: no more than its window and the kernels' buffers hold. One that repeats while the first
     answer is on its way, sooner than its leaving can have been noticed, or with another credential, asks for another.
     """
+    attempt = found.attempts.get(work.attempt)
     if attempt is None or first.ended_at is None:
         return None
     if attempt.whole:
@@ -82,12 +85,21 @@ def excuse(attempt: Attempt | None, first: Hold, second: Hold, work: Work) -> st
         return "another credential"
     if second.opened_at > first.ended_at + KEPT_SECONDS:
         return "repeated after it was forgotten"
-    if first.ended_at > second.opened_at and second.opened_at < attempt.left_at + NOTICED_SECONDS:
+    if first.ended_at > second.opened_at and second.opened_at < noticed_at(found, attempt.left_at):
         return "repeated before it was noticed"
     size = attempt.promised_bytes if attempt.promised_bytes is not None else work.text_bytes
-    if first.ended_at < attempt.left_at + NOTICED_SECONDS and size - attempt.received_bytes <= attempt.window_bytes:
+    if first.ended_at < noticed_at(found, attempt.left_at) and size - attempt.received_bytes <= attempt.window_bytes:
         return "handed over before it was noticed"
     return None
+
+
+def noticed_at(found: Evidence, left_at: float) -> float:
+    """By when the ledger knows that a buyer has left: later, if it was in trouble meanwhile."""
+    noticed = left_at + NOTICED_SECONDS
+    for began, ended in sorted(found.record.ledger_troubles):
+        if began < noticed and left_at < ended + LEDGER_SECONDS:
+            noticed = max(noticed, ended + LEDGER_SECONDS)
+    return noticed
 
 
 def excuses(found: Evidence) -> dict[str, int]:
@@ -100,7 +112,7 @@ def excuses(found: Evidence) -> dict[str, int]:
             if hold.charge_msat and hold.ending in ANSWERED
         ]
         for (first, work), (second, _) in pairwise(complete):
-            reason = excuse(found.attempts.get(work.attempt), first, second, work) or "none"
+            reason = excuse(found, first, second, work) or "none"
             counted[reason] = counted.get(reason, 0) + 1
     return counted
 

@@ -25,6 +25,7 @@ POLL_SECONDS = 0.1
 FAILED_START_PAUSE_SECONDS = 0.3
 WATCH_SECONDS = 0.5
 LIVES_MAX_COUNT = 5_000
+LOG_TAIL_CHARS = 2_000
 STARTUP_FAILED = 3
 """What uvicorn ends with when the application cannot open its ledger."""
 
@@ -78,11 +79,15 @@ class Fleet:
             await asyncio.gather(*keepers, watcher, return_exceptions=True)
 
     async def ready(self) -> None:
-        """Returns once every server takes connections. Raises TimeoutError."""
-        async with asyncio.timeout(START_LIMIT_SECONDS):
-            for port in self.ports:
-                while not await _listens(port):  # noqa: ASYNC110 - another process
-                    await asyncio.sleep(POLL_SECONDS)
+        """Returns once every server takes connections. Raises SystemExit, with what a server said, if one does not."""
+        until = time.monotonic() + START_LIMIT_SECONDS
+        for server, port in enumerate(self.ports):
+            while not await _listens(port):
+                await asyncio.sleep(POLL_SECONDS)
+                if time.monotonic() > until:
+                    life, _ = self._running[server]
+                    log = self.directory / f"server-{life.server}.{max(0, life.number - 1)}.log"
+                    sys.exit(f"{life.name} does not start:\n{log.read_text(encoding='utf-8')[-LOG_TAIL_CHARS:]}")
 
     def kill(self, server: int) -> None:
         """As a power cut, at a random moment."""

@@ -116,6 +116,8 @@ class Record:
     """Idempotency-Key of a claim → the digests of all its whole answers."""
     disturbed: set[str] = field(default_factory=set[str])
     """Holds whose connection to upstream was cut or stalled on the way."""
+    ledger_troubles: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """From when to when the ledger was slow or not to be reached."""
     stranded: int = 0
     """Tokens lost with the reply of their rotation."""
     strange: list[str] = field(default_factory=list[str])

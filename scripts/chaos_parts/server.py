@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -22,8 +23,10 @@ from uvicorn.config import STARTUP_FAILURE
 
 from lib import config, jobs, services
 from lib.config import Settings
+from lib.core.place import InPostgres
 from lib.store.ledger import Ledger
-from lib.store.sqlite import SqliteLedger
+from lib.store.postgres import PostgresLedger
+from lib.store.watermark import Watermark
 from lib.web.app import create_app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -36,10 +39,9 @@ from chaos_parts.hurt_ledger import HurtLedger, Weather  # noqa: E402
 LOOPBACK = "127.0.0.1"
 SEND_BUFFER_BYTES = 16_384
 """Small, so that a buyer who does not read is felt after some ten kilobytes and not after megabytes."""
-STOP_SECONDS = 8
-LEASE_RENEW_SECONDS = 1.0
-LEASE_STALE_SECONDS = 8.0
-"""A run has no minute to wait for a dead process's holds. The ratio to renewals is the shipped one, nearly."""
+DRAIN_SECONDS = 4
+LEASE_TIMES = jobs.LeaseTimes(renew_seconds=1.0, stale_seconds=8.0)
+"""A run has no minute to wait for a dead process's holds. The ratio of both is the shipped one, nearly."""
 PLENTY = 1_000_000
 LIMITS = {
     "unpaid_per_ip_per_minute": PLENTY,
@@ -51,6 +53,7 @@ LIMITS = {
     "idle_seconds": 4.0,
     "total_seconds": 15.0,
     "send_seconds": 2.0,
+    "drain_seconds": DRAIN_SECONDS,
 }
 """Buyers share one address here, and a run has no half hour for a limit to pass."""
 STOP_LOSS = {
@@ -76,34 +79,35 @@ def application(bomb: Bomb, weather: Weather) -> ASGIApp:
     @asynccontextmanager
     async def open_services() -> AsyncGenerator[services.Services]:
         chosen = settings()
-        services.SqliteLedger = Opening(SqliteLedger, bomb, weather)
-        async with services.opened(chosen) as opened:
+
+        async def open_ledger(_: Settings) -> Ledger:
+            return HurtLedger.around(await the_ledger(chosen), bomb, weather)
+
+        async with services.opened(chosen, open_ledger) as opened:
             marked = MarkedUpstream(chosen.upstream_urls, chosen.secrets.upstream_keys, chosen.config.limits)
             marked.mark(bomb)
             purchase = replace(opened.purchase, upstream=marked)
             try:
-                async with jobs.running(replace(opened, upstream=marked, purchase=purchase)):
-                    yield replace(opened, upstream=marked, purchase=purchase)
+                hurt = replace(opened, upstream=marked, purchase=purchase)
+                async with jobs.running(hurt, LEASE_TIMES):
+                    yield hurt
             finally:
                 await marked.aclose()
 
     return BuyerPoints(create_app(open_services, ROOT / "frontend" / "dist"), bomb)
 
 
-class Opening:
-    """Stands for the class of the embedded ledger while services are opened."""
-
-    def __init__(self, real: type[SqliteLedger], bomb: Bomb, weather: Weather) -> None:
-        self._real, self._bomb, self._weather = real, bomb, weather
-
-    async def open(self, *arguments: Any, **named: Any) -> Ledger:
-        """The real one, which can be hurt."""
-        return HurtLedger.around(await self._real.open(*arguments, **named), self._bomb, self._weather)
+async def the_ledger(chosen: Settings) -> Ledger:
+    """The real one."""
+    match chosen.ledger:
+        case InPostgres(url):
+            return await PostgresLedger.open(url, Watermark(chosen.data_dir))
+        case _:
+            return await services.open_ledger(chosen)
 
 
 def main() -> None:
     """Serve until a signal, or until a point at which the plan says: die."""
-    jobs.LEASE_RENEW_SECONDS, jobs.LEASE_STALE_SECONDS = LEASE_RENEW_SECONDS, LEASE_STALE_SECONDS
     directory = Path(os.environ["CHAOS_DIRECTORY"])
     bomb = Bomb.of(os.environ["CHAOS_POINT"], directory / f"died-{os.environ['CHAOS_LIFE']}")
     faults = plan.read(directory / "plan.json") if os.environ["CHAOS_WEATHER"] == "1" else []
@@ -118,12 +122,19 @@ def main() -> None:
             access_log=False,
             proxy_headers=False,
             log_level="info",
-            timeout_graceful_shutdown=STOP_SECONDS,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
         )
     )
+    signal.signal(signal.SIGTERM, on_sigterm)
     asyncio.run(server.serve(sockets=[listener]))
     if not server.started:
         sys.exit(STARTUP_FAILURE)
+
+
+def on_sigterm(number: int, frame: FrameType | None) -> None:
+    """uvicorn raises it once more when all is closed: an orderly stop is a success."""
+    del number, frame
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from chaos_parts.proxy import Proxy
 from chaos_parts.record import Record
 
 MS_PER_SECOND = 1_000
+LEDGER_LANES = frozenset({plan.SQLITE.name, plan.DATABASE.name})
 NODE_KNOBS = {
     "refuses connections": {"refuse": True},
     "answers 500": {"error_500": "chaos"},
@@ -55,7 +56,12 @@ class Weather:
             await asyncio.sleep(max(0.0, began_at + fault.at_seconds - time.time()))
             self.say(str(fault))
             self.record.count(f"{fault.lane}: {fault.what}")
-            await self._strike(fault)
+            began = time.time()
+            try:
+                await self._strike(fault)
+            finally:
+                if fault.lane in LEDGER_LANES:
+                    self.record.ledger_troubles.append((began, time.time()))
 
     async def _strike(self, fault: Fault) -> None:
         match fault.lane:
