@@ -151,6 +151,7 @@ class PooledCalls:
             raise LedgerUnavailable("no connection to the database became free in time") from error
         except Exception as error:
             raise _judged(error) from error
+        opened_at = connection.opened_at  # once it is lost, it does not even tell this any more
         try:
             return await self._ask(connection, function, arguments)
         except Exception as error:
@@ -158,7 +159,7 @@ class PooledCalls:
         finally:
             # A connection that is broken by now is no news.
             with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await self._let_go(connection)
+                await self._let_go(connection, opened_at)
 
     async def _ask(self, connection: asyncpg.Connection, function: str, arguments: Mapping[str, Argument]) -> Any:
         if function not in ANSWERED_THOUGH_GONE_BACK:
@@ -171,8 +172,8 @@ class PooledCalls:
             await connection.execute(f"SET LOCAL statement_timeout = {round(SCAN_LIMIT_SECONDS * MS_PER_SECOND)}")
             return await connection.fetchval(query, *arguments.values(), timeout=SCAN_LIMIT_SECONDS)
 
-    async def _let_go(self, connection: _Connection) -> None:
-        if self._monotonic() - connection.opened_at > self._limits.lifetime_seconds:
+    async def _let_go(self, connection: _Connection, opened_at: float) -> None:
+        if self._monotonic() - opened_at > self._limits.lifetime_seconds:
             await connection.close(timeout=self._limits.connect_seconds)
         await self._pool.release(connection, timeout=self._limits.connect_seconds)
 
