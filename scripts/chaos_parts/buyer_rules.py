@@ -23,6 +23,8 @@ def differences(found: Evidence) -> Iterator[str]:
     for call in found.calls():
         yield from _told(found, call)
         yield from _has_it(found, call)
+        if any(attempt.code == "internal_error" for attempt in call.attempts):
+            yield f"{call.name} was answered 500 internal_error"
         yield from _once(found, call)
         if call.key is not None:
             yield from _same(found, call)

@@ -1,4 +1,4 @@
-"""Rules of servers: none grew without bound, and no log holds a secret or a prompt."""
+"""Rules of servers: none grew without bound, and no log holds a secret, a prompt or a traceback."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ WORD = re.compile(r"[A-Za-z0-9_+/-]{12,}")
 """What a secret can look like: hex, base64 of both kinds, tokens and keys, without the padding."""
 
 
+TRACEBACK = "Traceback (most recent call last)"
+"""Whatever breaks outside is expected, and told in a line. This is what nobody thought of."""
+
+
 def differences(record: Record, logs: Iterable[Path]) -> Iterator[str]:
     """One sentence for each. Never the secret itself."""
     for life in record.lives:
@@ -24,6 +28,8 @@ def differences(record: Record, logs: Iterable[Path]) -> Iterator[str]:
         leaked = secrets.intersection(WORD.findall(text))
         if leaked:
             yield f"{log.name} holds {len(leaked)} secrets"
+        if tracebacks := text.count(TRACEBACK):
+            yield f"{log.name} tells of {tracebacks} faults of our own"
         if f"{PROMPT_MARK}-{record.nonce}" in text:
             yield f"{log.name} holds a prompt"
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from types import FrameType
 
@@ -40,9 +41,10 @@ LOOPBACK = "127.0.0.1"
 SEND_BUFFER_BYTES = 16_384
 """Small, so that a buyer who does not read is felt after some ten kilobytes and not after megabytes."""
 DRAIN_SECONDS = 4
-LEASE_TIMES = jobs.LeaseTimes(renew_seconds=1.0, stale_seconds=8.0)
-"""A run has no minute to wait for a dead process's holds. The ratio of both is the shipped one, nearly."""
+LEASE_TIMES = jobs.LeaseTimes(renew_seconds=0.7, stale_seconds=4.2)
+"""A run has no minute to wait for a dead process's holds. The ratio of both is the shipped one."""
 PLENTY = 1_000_000
+PLENTY_USD = Decimal(PLENTY)
 LIMITS = {
     "unpaid_per_ip_per_minute": PLENTY,
     "unpaid_per_network_per_minute": PLENTY,
@@ -57,10 +59,10 @@ LIMITS = {
 }
 """Buyers share one address here, and a run has no half hour for a limit to pass."""
 STOP_LOSS = {
-    "per_account_usd": PLENTY,
-    "per_model_usd": PLENTY,
-    "max_upstream_usd_per_hour": PLENTY,
-    "max_upstream_usd_per_day": PLENTY,
+    "per_account_usd": PLENTY_USD,
+    "per_model_usd": PLENTY_USD,
+    "max_upstream_usd_per_hour": PLENTY_USD,
+    "max_upstream_usd_per_day": PLENTY_USD,
 }
 """Losses are what is made here, so nothing is taken off sale for them."""
 
