@@ -200,7 +200,10 @@ async def migrate(url: str, limits: PoolLimits = LIMITS) -> None:
         finally:
             await connection.close()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise _judged(error) from error
+        judged = _judged(error)
+        if isinstance(judged, _OutcomeUnknown):  # each migration is done whole or not at all: begin again
+            raise LedgerUnavailable(f"the database does not answer while it is migrated: {judged}") from error
+        raise judged from error
 
 
 def _connect_arguments(limits: PoolLimits) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A connection that is reset in the middle of a call: whoever asked is answered as if nothing had happened."""
+"""Connections to PostgreSQL that are reset in the middle of something, or refused."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from chaos_parts.proxy import Proxy
 
+from lib.store.ledger import LedgerUnavailable
 from lib.store.postgres import PostgresLedger
 from lib.store.watermark import Watermark
 from tests.databases import shared
@@ -39,3 +40,11 @@ async def test_a_connection_reset_in_the_middle_of_a_call_is_no_news(tmp_path: P
         assert await ledger.renew("of-a-server")
         await locker.close()
         await ledger.aclose()
+
+
+async def test_a_database_that_cannot_be_reached_at_the_start_is_unavailable(tmp_path: Path) -> None:
+    """A server that starts is told what it knows how to wait for, not a fault of ours."""
+    async with Proxy(shared.server().port, lambda _: None).running() as way:
+        way.refuses = True
+        with pytest.raises(LedgerUnavailable):
+            await PostgresLedger.open(f"postgresql://postgres@127.0.0.1:{way.port}/any", Watermark(tmp_path))
