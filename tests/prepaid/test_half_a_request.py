@@ -24,7 +24,7 @@ async def test_a_client_that_leaves_while_it_sends_is_no_fault_of_ours(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
