@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -30,6 +32,8 @@ BUYER_DIGITS = 32
 NODE_RETRY_SECONDS = 30
 PROOFS_MAX_COUNT = 4_096
 PENDING_RETRY_SECONDS = 2
+REPEAT_PAUSES_SECONDS = (0.1, 0.4, 1.0)
+REPEAT_WITHIN_SECONDS = 10.0
 REVIEW_RETRY_SECONDS = 300
 UNDER_REVIEW = (
     "This payment was quoted before the ledger was restored from a backup, and is being reviewed. "
@@ -207,6 +211,24 @@ class Till:
         wait = await on_ledger(self.throttle.wait_seconds(*shares))
         if wait:
             raise retry_after(Code.RATE_LIMITED, wait, "Too many invoices are being made.")
+
+
+async def repeated(operation: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Ask again, a few times, where it is unknown whether the ledger did it: the operation carries its own op_id.
+
+    For what cannot be told twice: a token whose reply is lost is lost. Raises LedgerUnavailable in the end.
+    """
+    until = time.monotonic() + REPEAT_WITHIN_SECONDS
+    for pause in REPEAT_PAUSES_SECONDS:
+        try:
+            return await operation()
+        except LedgerWentBack:
+            raise
+        except LedgerUnavailable:
+            if time.monotonic() > until:
+                raise
+            await asyncio.sleep(pause)
+    return await operation()
 
 
 async def on_ledger(operation: Awaitable[Outcome | UnderReview]) -> Outcome:

@@ -12,8 +12,9 @@ from lib.config import ConfigError, Settings
 from lib.core.place import InFile
 from lib.lightning.node import NodeUnavailable
 from lib.services import Services
-from lib.store.ledger import Ledger, LedgerUnavailable
+from lib.store.ledger import Ledger, LedgerNewerThanCode, LedgerOlderThanCode, LedgerUnavailable
 from lib.store.sqlite import LedgerLocked
+from lib.store.watermark import PositionUnreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ async def findings(root: Path) -> AsyncGenerator[Finding]:
                 yield finding
     except LedgerLocked as error:
         yield Finding(ok=True, what=f"the ledger is in use by a running server ({error})", note=True)
-    except (LedgerUnavailable, ConfigError) as error:
+    except (LedgerUnavailable, LedgerOlderThanCode, LedgerNewerThanCode, PositionUnreadable) as error:
         yield Finding(ok=False, what=f"the ledger in {settings.ledger.kind}: {error}")
 
 

@@ -27,6 +27,10 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 HeaderList: TypeAlias = list[tuple[bytes, bytes]]
 
 SEND_PIECE_BYTES = 65_536
+UNSENT_PAUSE_SECONDS = 0.005
+"""How often we look whether a slow reader's socket has taken the rest."""
+LAST: Message = {"type": "http.response.body", "body": b""}
+"""The answer is over. Sent when its end is settled: from then on an ASGI server's receive() speaks of leaving."""
 PAID_FOR = frozenset({Ending.ANSWERED, Ending.UNMETERED})
 """How a whole answer ends."""
 BROKEN_STREAM = ApiError(
@@ -70,16 +74,37 @@ class Counter(Protocol):
         ...
 
 
+class Wire(Protocol):
+    """The connection's transport, as asyncio has it."""
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that our socket has not taken yet."""
+        ...
+
+    def is_closing(self) -> bool:
+        """The connection is over."""
+        ...
+
+
 class Buyer:
     """The buyer's end of the connection: takes messages, and is watched for leaving."""
 
-    def __init__(self, receive: Receive, send: Send, *, send_seconds: float, on_leaving: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        wire: Wire | None,
+        *,
+        send_seconds: float,
+        on_leaving: Callable[[], None],
+    ) -> None:
         """Watch from now on. `send_seconds` is how long the buyer may take for one piece.
 
-        `on_leaving` is called once, if the buyer leaves, or stalls, before `done`.
+        `on_leaving` is called once, if the buyer leaves, or stalls, before `done`. Without a `wire` the buyer has what
+        the server has.
         """
         self.gone = False
-        self._send, self._send_seconds, self._on_leaving = send, send_seconds, on_leaving
+        self._send, self._wire, self._send_seconds, self._on_leaving = send, wire, send_seconds, on_leaving
         self._watching = asyncio.create_task(self._watch(receive))
 
     async def take(self, message: Message) -> None:
@@ -91,6 +116,22 @@ class Buyer:
                 await self._send(message)
         except (TimeoutError, OSError):
             self._leave()
+
+    async def has_all(self) -> bool:
+        """Wait until our socket has taken what was sent; whether the buyer had not left by then.
+
+        uvloop writes at the end of a turn of its loop and every transport keeps what the socket's buffer cannot take:
+        `send` returns before. Nothing may be awaited between this and what is concluded from it.
+        """
+        try:
+            async with asyncio.timeout(self._send_seconds):
+                pause = 0.0
+                while self._wire is not None and self._wire.get_write_buffer_size() and not self.gone:
+                    await asyncio.sleep(pause)
+                    pause = UNSENT_PAUSE_SECONDS
+        except TimeoutError:
+            self._leave()
+        return not (self.gone or (self._wire is not None and self._wire.is_closing()))
 
     def done(self) -> None:
         """The buyer has all it came for, or nothing more will be sent. Leaving means nothing from here on."""
@@ -150,8 +191,9 @@ class Relay:
             (b"x-balance-msat", str(bill.balance.value).encode()),
         ]
         self._ending = Ending.ANSWERED if self._reading.usage else Ending.UNMETERED
-        await send_whole(self._buyer, Whole(self._headers, body))
-        self._counter.finish(self.end(delivered=not self._buyer.gone))
+        delivered = await send_whole(self._buyer, Whole(self._headers, body))
+        self._counter.finish(self.end(delivered=delivered))
+        await self._buyer.take(LAST)
 
     async def _read_whole(self, reply: Reply) -> bytes:
         pieces: list[bytes] = []
@@ -175,7 +217,6 @@ class Relay:
             await self._read_stream(reply, pieces)
             pieces.put_nowait(_Piece(b"", last=True))
             await sending
-        self._counter.finish(self.end(delivered=not self._buyer.gone))
 
     async def _send_all(self, pieces: asyncio.Queue[_Piece]) -> None:
         await self._buyer.take({"type": "http.response.start", "status": 200, "headers": self._headers})
@@ -188,9 +229,11 @@ class Relay:
             body = b"".join([piece.body for piece in ready])
             if body:
                 await self._buyer.take({"type": "http.response.body", "body": body, "more_body": True})
-            if any(piece.done for piece in ready) and not self._buyer.gone:  # SDKs stop reading at [DONE]
+            # SDKs stop reading at [DONE] and may call again before the connection says that all is over.
+            if any(piece.done for piece in ready) and await self._buyer.has_all():
                 self._counter.finish(self.end(delivered=True))
-        await self._buyer.take({"type": "http.response.body", "body": b""})
+        self._counter.finish(self.end(delivered=await self._buyer.has_all()))
+        await self._buyer.take(LAST)
 
     async def _read_stream(self, reply: Reply, pieces: asyncio.Queue[_Piece]) -> None:
         """Read upstream to its end, at its own pace, and queue what the buyer shall see."""
@@ -258,13 +301,13 @@ class _Piece:
     last: bool = False
 
 
-async def send_whole(buyer: Buyer, whole: Whole) -> None:
-    """Send a complete answer."""
+async def send_whole(buyer: Buyer, whole: Whole) -> bool:
+    """Send a complete answer, all but the word that it is over (LAST); whether the buyer has it."""
     await buyer.take({"type": "http.response.start", "status": 200, "headers": whole.headers})
-    body = whole.body
-    for at in range(0, max(1, len(body)), SEND_PIECE_BYTES):
-        more = at + SEND_PIECE_BYTES < len(body)
-        await buyer.take({"type": "http.response.body", "body": body[at : at + SEND_PIECE_BYTES], "more_body": more})
+    for at in range(0, len(whole.body), SEND_PIECE_BYTES):
+        piece = whole.body[at : at + SEND_PIECE_BYTES]
+        await buyer.take({"type": "http.response.body", "body": piece, "more_body": True})
+    return await buyer.has_all()
 
 
 def _event(payload: dict[str, Any]) -> bytes:

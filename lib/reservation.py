@@ -26,7 +26,7 @@ from lib.core.pricing import Cost
 from lib.core.usage import Reading
 from lib.kept_answers import NONCE_BYTES, Unreadable, Whole, opened, sealed
 from lib.purchase import Credit, Purchase
-from lib.relay import Bill, Buyer, End, HeaderList, Receive, Relay, Send, send_whole
+from lib.relay import LAST, Bill, Buyer, End, HeaderList, Receive, Relay, Send, Wire, send_whole
 from lib.store.ledger import (
     Answer,
     AskNodeFirst,
@@ -126,11 +126,10 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
             self.finish(End(Ending.UNANSWERED, Reading()))
         await self._settled()
 
-    def watch(self, receive: Receive, send: Send) -> None:
+    def watch(self, receive: Receive, send: Send, wire: Wire | None) -> None:
         """From now on the buyer is watched for leaving. Once."""
-        self._buyer = Buyer(
-            receive, send, send_seconds=self._purchase.till.limits.send_seconds, on_leaving=self._note_left
-        )
+        seconds = self._purchase.till.limits.send_seconds
+        self._buyer = Buyer(receive, send, wire, send_seconds=seconds, on_leaving=self._note_left)
 
     async def relay(self, reply: Reply, headers: HeaderList) -> None:
         """Send the answer to the watched buyer. Raises UpstreamFailure while nothing has been sent."""
@@ -143,9 +142,11 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
             raise RuntimeError("there is nothing to hand out")
         buyer, charged = self._watched, {b"x-charge-msat", b"x-balance-msat"}
         headers = [header for header in self.recalled.headers if header[0] not in charged]
-        await send_whole(buyer, Whole([*headers, REPLAYED, (b"x-charge-msat", b"0")], self.recalled.body))
-        if not buyer.gone and self._wish.idempotency is None:
-            await on_ledger(asyncio.shield(self._purchase.ledger.drop_answer(self._owner, self._answer_name)))
+        whole = Whole([*headers, REPLAYED, (b"x-charge-msat", b"0")], self.recalled.body)
+        delivered = await send_whole(buyer, whole)
+        if delivered and self._wish.idempotency is None:
+            self._purchase.later(self._purchase.ledger.drop_answer(self._owner, self._answer_name))
+        await buyer.take(LAST)
 
     @property
     def _hold(self) -> Held:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from lib.btc_price import BtcPriceSource
-from lib.challenge import NODE_RETRY_SECONDS, PENDING_RETRY_SECONDS, Till, on_ledger
+from lib.challenge import NODE_RETRY_SECONDS, PENDING_RETRY_SECONDS, Till, on_ledger, repeated
 from lib.core import schema
 from lib.core.credential import unknown_token
 from lib.core.errors import ApiError, Code, retry_after
@@ -24,7 +24,6 @@ from lib.store.ledger import (
     AlreadyClaimed,
     Answer,
     Balance,
-    ClaimAnswer,
     Claimed,
     ClaimKind,
     Frozen,
@@ -39,6 +38,7 @@ from lib.store.ledger import (
     Payment,
     Revoked,
     Rotated,
+    TokenAnswer,
     Topup,
     TopupStatus,
     UnconfirmedLimits,
@@ -50,7 +50,8 @@ TOKEN_PREFIX = "alb_"  # noqa: S105 - what every token begins with
 TOKEN_BYTES = 32
 CLAIM_URL = "/topup/claim"
 CLAIM_ORDER = b"alittlebitofmoney/claim\0"
-"""Tells the order of a claim from that of a call, should one Idempotency-Key be used for both."""
+ROTATE_ORDER = b"alittlebitofmoney/rotate\0"
+"""What tells these orders from a call's, should one Idempotency-Key be used for both."""
 DOUBT_ROUNDS = 3
 """How often a claim settles its account's doubts before it gives up: new ones may arrive meanwhile."""
 
@@ -183,26 +184,26 @@ class Topups:
                 return refilled
         known = await self._paid(proven.payment_hash)
         secret = self._new_token()
-        keep = None if wanted.idempotency is None else self._kept(secret, proven, wanted.idempotency)
+        keep = self._keep(secret, proven.secret, CLAIM_ORDER + proven.payment_hash, wanted.idempotency)
         outcome = await self._claim(self.till.payment_of(proven, known), secret, ClaimKind.MACAROON, keep)
-        if not isinstance(outcome, Kept):
-            return outcome
-        if wanted.idempotency is None or outcome.balance is None:
-            raise TypeError("only a claim with an Idempotency-Key is kept")
-        first = opened(outcome.sealed, proven.secret, wanted.idempotency)
-        if first is None:
-            raise TypeError("a token is never too large to be kept")
-        return Token(proven.facts.kind, first.body.decode(), outcome.balance)
+        return _again(outcome, proven.facts.kind, proven.secret, keep) if isinstance(outcome, Kept) else outcome
 
-    async def rotate(self, token: str) -> Token:
-        """A new token for the account; every other owner of it is gone."""
-        secret = self._new_token()
-        outcome = await on_ledger(
-            self.ledger.rotate(self.till.randomness.op_id(), Owner.of_token(token), Owner.of_token(secret))
-        )
+    async def rotate(self, token: str, idempotency: bytes | None = None) -> Token:
+        """A new token for the account; every other owner of it is gone.
+
+        With an Idempotency-Key a repetition with the old token is answered with the same new one: without it, a reply
+        that is lost takes the balance along.
+        """
+        secret, old, op_id = self._new_token(), Owner.of_token(token), self.till.randomness.op_id()
+        keep = self._keep(secret, token.encode(), ROTATE_ORDER, idempotency)
+        outcome = await on_ledger(repeated(lambda: self.ledger.rotate(op_id, old, Owner.of_token(secret), keep)))
         match outcome:
             case Rotated():
                 return Token(PaymentKind.TOPUP, secret, outcome.balance)
+            case Kept():
+                return _again(outcome, PaymentKind.TOPUP, token.encode(), keep)
+            case KeyReused():
+                raise ApiError(Code.IDEMPOTENCY_KEY_REUSED)
             case Frozen():
                 raise ApiError(Code.ACCOUNT_FROZEN)
             case Gone():
@@ -210,7 +211,8 @@ class Topups:
 
     async def revoke(self, token: str) -> None:
         """Give the token up for ever. Raises ApiError while anything is owed: rotate instead."""
-        outcome = await on_ledger(self.ledger.revoke(self.till.randomness.op_id(), Owner.of_token(token)))
+        op_id = self.till.randomness.op_id()
+        outcome = await on_ledger(repeated(lambda: self.ledger.revoke(op_id, Owner.of_token(token))))
         match outcome:
             case Revoked():
                 return
@@ -268,12 +270,14 @@ class Topups:
         return Refilled(credited, booked.balance if own else None)
 
     async def _claim(
-        self, payment: Payment, secret: str, how: ClaimKind, keep: ClaimAnswer | None = None
+        self, payment: Payment, secret: str, how: ClaimKind, keep: TokenAnswer | None = None
     ) -> Token | Kept:
         """Hand out the token once nothing of the account is in doubt any more; or what a former claim was answered."""
         op_id = self.till.randomness.op_id()
         for _ in range(DOUBT_ROUNDS):
-            outcome = await on_ledger(self.ledger.claim(op_id, payment, Owner.of_token(secret), how, keep))
+            outcome = await on_ledger(
+                repeated(lambda: self.ledger.claim(op_id, payment, Owner.of_token(secret), how, keep))
+            )
             match outcome:
                 case Claimed():
                     return Token(payment.kind, secret, outcome.balance)
@@ -294,11 +298,13 @@ class Topups:
             Code.PAYMENT_IN_PROGRESS, PENDING_RETRY_SECONDS, "Payments of this account are being confirmed."
         )
 
-    def _kept(self, secret: str, proven: Proven, idempotency: bytes) -> ClaimAnswer:
-        """The token, sealed under the payment's own secret: its balance is added by the ledger."""
-        box = sealed(Whole([], secret.encode()), proven.secret, idempotency, self.till.randomness.bytes(NONCE_BYTES))
+    def _keep(self, secret: str, sealing: bytes, order: bytes, idempotency: bytes | None) -> TokenAnswer | None:
+        """The new token, sealed under the old secret; its balance is added by the ledger. None without a key."""
+        if idempotency is None:
+            return None
+        box = sealed(Whole([], secret.encode()), sealing, idempotency, self.till.randomness.bytes(NONCE_BYTES))
         answer = Answer(box, self.till.limits.idempotency_seconds)
-        return ClaimAnswer(idempotency, hashlib.sha256(CLAIM_ORDER + proven.payment_hash).digest(), answer)
+        return TokenAnswer(idempotency, hashlib.sha256(order).digest(), answer)
 
     def _new_token(self) -> str:
         """256 random bits in 43 characters."""
@@ -318,6 +324,16 @@ class Topups:
         if priced is None:
             raise retry_after(Code.RATE_UNAVAILABLE, NODE_RETRY_SECONDS)
         return priced.price.msat_rounded_up(UsdMicros.from_usd_rounded_up(usd).picos()).sat_rounded_up()
+
+
+def _again(kept: Kept, kind: PaymentKind, sealing: bytes, keep: TokenAnswer | None) -> Token:
+    """The token that was answered to the same Idempotency-Key before."""
+    if keep is None or kept.balance is None:
+        raise TypeError("only what has an Idempotency-Key is kept, with the balance it found")
+    first = opened(kept.sealed, sealing, keep.idempotency)
+    if first is None:
+        raise TypeError("a token is never too large to be kept")
+    return Token(kind, first.body.decode(), kept.balance)
 
 
 def _decimal(text: str) -> Decimal:

@@ -43,6 +43,10 @@ class LedgerNewerThanCode(Exception):
     """The database was written by a newer release; running an older one on it could break its promises."""
 
 
+class LedgerOlderThanCode(Exception):
+    """The database lacks what this release needs, and the server cannot bring it there by itself."""
+
+
 class LeaseExpired(Exception):
     """The caller's lease is stale: it must take a new one before it may hold anything."""
 
@@ -214,7 +218,7 @@ class Kept:
 
     sealed: bytes
     balance: Msat | None = None
-    """Of a claim: the balance that it found, which is part of its answer."""
+    """Of a claim or rotation: the balance that it found, which is part of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +354,9 @@ class TopupStatus:
     """Until its invoice expires; 0 once it has."""
 
 
+RotateOutcome: TypeAlias = Rotated | Frozen | Gone | Kept | KeyReused
+
+
 def idempotency_digest(key: str) -> bytes:
     """What stands for a client's Idempotency-Key. Never equal to the digest of an order."""
     return hashlib.sha256(b"alittlebitofmoney/idempotency-key\0" + key.encode()).digest()
@@ -368,8 +375,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimAnswer:
-    """What a claim with an Idempotency-Key keeps, so that its repetition is answered with the same token."""
+class TokenAnswer:
+    """What a claim or rotation with an Idempotency-Key keeps: its repetition is answered with the same token."""
 
     idempotency: bytes
     """The digest of the key, as in a `HoldRequest`."""
@@ -605,7 +612,7 @@ class Ledger(Protocol):
         ...
 
     async def claim(
-        self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: ClaimAnswer | None = None
+        self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: TokenAnswer | None = None
     ) -> ClaimOutcome:
         """Credit the payment if it is first seen, then make the token the only owner of its account.
 
@@ -620,8 +627,14 @@ class Ledger(Protocol):
         """
         ...
 
-    async def rotate(self, op_id: str, token: Owner, new_token: Owner) -> Rotated | Frozen | Gone:
-        """Make the new token the account's only owner. Raises ValueError for an owner that is not a token."""
+    async def rotate(
+        self, op_id: str, token: Owner, new_token: Owner, keep: TokenAnswer | None = None
+    ) -> RotateOutcome:
+        """Make the new token the account's only owner. Raises ValueError for an owner that is not a token.
+
+        With `keep` a repetition is Kept although the old token owns nothing any more, or KeyReused for another order;
+        a first rotation that succeeds keeps its answer in the same step.
+        """
         ...
 
     async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:

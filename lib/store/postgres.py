@@ -105,10 +105,9 @@ class PostgresLedger:
         A ledger that is older than what the watermark remembers of it opens all the same: then all that would change
         it raises LedgerWentBack.
         """
-        mark = watermark.mark()
-        position = values.position(await calls.call("alb_position"))
         with contextlib.suppress(LedgerWentBack):
-            await watermark.observe(position, mark)
+            await _look(calls, watermark)
+        position = values.position(await calls.call("alb_position"))
         return cls(calls, watermark, position.ledger_id, randomness)
 
     async def ledger_id(self) -> bytes:
@@ -372,7 +371,12 @@ class PostgresLedger:
         return await self._calls.call(function, **arguments)
 
     async def _in_view(self, function: str, **arguments: Argument) -> Any:
-        """A call whose answer tells the ledger's position, which is remembered. Raises LedgerWentBack."""
+        """A call whose answer tells the ledger's position, which is remembered. Raises LedgerWentBack.
+
+        A ledger that is known to have gone back is only looked at, so that who waits for its operator leaves nothing.
+        """
+        if self._watermark.went_back:
+            await _look(self._calls, self._watermark)
         mark = self._watermark.mark()
         told = await self._calls.call(function, **arguments)
         await self._watermark.observe(values.position(told["position"]), mark)
@@ -380,6 +384,12 @@ class PostgresLedger:
 
     def _new_account_id(self) -> str:
         return self._randomness(ACCOUNT_ID_BYTES).hex()
+
+
+async def _look(calls: Calls, watermark: Watermark) -> None:
+    """Remember where the ledger is. Raises LedgerWentBack."""
+    mark = watermark.mark()
+    await watermark.observe(values.position(await calls.call("alb_position")), mark)
 
 
 def _require_page(limit: int) -> None:

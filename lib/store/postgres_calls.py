@@ -28,6 +28,7 @@ of a jsonb have the same endings in their names.
     alb_reviews(p_limit int)                           alb_approve(p_payment_hash)
     alb_totals()                                       alb_losses(p_within_us)
     alb_audit()                                        alb_count_free(p_shares jsonb)
+    alb_schema()
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ SCANS = frozenset({"alb_totals", "alb_losses", "alb_audit"})
 """These read everything: they may take minutes, all others seconds."""
 
 ANSWERED_THOUGH_GONE_BACK = SCANS | {
+    "alb_schema",
     "alb_position",
     "alb_accept_restored",
     "alb_balance",

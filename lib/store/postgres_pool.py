@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -192,17 +192,24 @@ class PooledCalls:
 
 async def migrate(url: str, limits: PoolLimits = LIMITS) -> None:
     """Bring the schema up to date. Raises LedgerNewerThanCode, LedgerUnavailable."""
+    async with connected(url, limits) as connection:
+        await postgres_schema.migrate(connection)
+
+
+@contextlib.asynccontextmanager
+async def connected(url: str, limits: PoolLimits = LIMITS) -> AsyncGenerator[asyncpg.Connection]:
+    """A connection beside the pool, for migrations. Raises LedgerUnavailable."""
     try:
         connection = await asyncpg.connect(url, **_connect_arguments(limits))
         try:
             await connection.execute("SET statement_timeout = 0")  # it waits for who migrates at the same time
-            await postgres_schema.migrate(connection)
+            yield connection
         finally:
             await connection.close()
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         judged = _judged(error)
-        if isinstance(judged, _OutcomeUnknown):  # each migration is done whole or not at all: begin again
-            raise LedgerUnavailable(f"the database does not answer while it is migrated: {judged}") from error
+        if isinstance(judged, _OutcomeUnknown):
+            judged = LedgerUnavailable(f"the database cannot be reached: {judged}")
         raise judged from error
 
 

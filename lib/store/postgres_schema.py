@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lib.store.ledger import LedgerNewerThanCode
+from lib.store.ledger import LedgerNewerThanCode, LedgerOlderThanCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,11 @@ DECLARE
     v_version integer := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock({lock});
-    IF to_regclass('alittlebitofmoney.migrations') IS NOT NULL THEN
+    -- Asked of the tables themselves: what this session has cached may be older than the wait for the lock.
+    IF EXISTS (
+        SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = 'alittlebitofmoney' AND c.relname = 'migrations'
+    ) THEN
         EXECUTE '{version}' INTO v_version;
     END IF;
     IF v_version >= {number} THEN
@@ -78,12 +82,16 @@ async def version(connection: asyncpg.Connection) -> int:
     """The database's schema number, 0 while the ledger is not there. Raises LedgerNewerThanCode."""
     there: bool = await connection.fetchval("SELECT to_regclass('alittlebitofmoney.migrations') IS NOT NULL")
     number: int = await connection.fetchval(_VERSION) if there else 0
-    known = len(_migrations())
-    if number > known:
-        raise LedgerNewerThanCode(
-            f"the ledger has schema {number}, this release knows {known}: run the release that wrote it"
-        )
+    _refuse_newer(number)
     return number
+
+
+def require(number: int) -> None:
+    """For a server that cannot migrate: raises LedgerOlderThanCode or LedgerNewerThanCode for any schema but ours."""
+    _refuse_newer(number)
+    known = len(_migrations())
+    if number < known:
+        raise LedgerOlderThanCode(f"the ledger has schema {number}, this release needs {known}: run scripts/migrate")
 
 
 async def pending(connection: asyncpg.Connection) -> Sequence[Migration]:
@@ -98,6 +106,14 @@ async def migrate(connection: asyncpg.Connection) -> None:
     """
     for migration in await pending(connection):
         await connection.execute(migration.block, timeout=MIGRATION_LIMIT_SECONDS)
+
+
+def _refuse_newer(number: int) -> None:
+    known = len(_migrations())
+    if number > known:
+        raise LedgerNewerThanCode(
+            f"the ledger has schema {number}, this release knows {known}: run the release that wrote it"
+        )
 
 
 def _migrations() -> list[Migration]:

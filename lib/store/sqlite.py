@@ -51,11 +51,9 @@ if TYPE_CHECKING:
     from lib.store.ledger import (
         Adjusted,
         Balance,
-        ClaimAnswer,
         ClaimOutcome,
         CreditInDoubt,
         Entry,
-        Frozen,
         HoldOutcome,
         HoldRequest,
         Losses,
@@ -66,9 +64,10 @@ if TYPE_CHECKING:
         Restored,
         Review,
         Revoked,
-        Rotated,
+        RotateOutcome,
         Settled,
         Settlement,
+        TokenAnswer,
         TooMuch,
         TopupStatus,
         Totals,
@@ -207,7 +206,7 @@ class SqliteLedger:
         return await self._write(lambda db: sqlite_topups.credit_topup(db, payment_hash, received, new_account=account))
 
     async def claim(
-        self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: ClaimAnswer | None = None
+        self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: TokenAnswer | None = None
     ) -> ClaimOutcome:
         """See `Ledger`."""
         _require_token(token)
@@ -222,10 +221,14 @@ class SqliteLedger:
             )
         return await self._write(lambda db: sqlite_owners.claim(db, op_id, payment, token, how, new_account=account))
 
-    async def rotate(self, op_id: str, token: Owner, new_token: Owner) -> Rotated | Frozen | Gone:
+    async def rotate(
+        self, op_id: str, token: Owner, new_token: Owner, keep: TokenAnswer | None = None
+    ) -> RotateOutcome:
         """See `Ledger`."""
         _require_token(token)
         _require_token(new_token)
+        if keep is not None:
+            return await self._writer.run(lambda db: sqlite_owners.rotate_and_keep(db, op_id, token, new_token, keep))
         return await self._write(lambda db: sqlite_owners.rotate(db, op_id, token, new_token))
 
     async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:

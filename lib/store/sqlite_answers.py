@@ -10,7 +10,7 @@ from lib.store.ledger import Kept, KeyReused, StillRunning
 if TYPE_CHECKING:
     import sqlite3
 
-    from lib.store.ledger import Answer, ClaimAnswer, HoldRequest, Owner
+    from lib.store.ledger import Answer, HoldRequest, Owner, TokenAnswer
 
 _MICROS_PER_SECOND = 1_000_000
 
@@ -70,8 +70,8 @@ def keep_for_hold(db: sqlite3.Connection, hold_id: str, answer: Answer) -> None:
     )
 
 
-def keep_for_claim(db: sqlite3.Connection, owner: Owner, keep: ClaimAnswer, balance: Msat) -> None:
-    """Keep the answer of a claim."""
+def keep_token(db: sqlite3.Connection, owner: Owner, keep: TokenAnswer, balance: Msat) -> None:
+    """Keep the answer of a claim or rotation."""
     db.execute(
         "INSERT OR REPLACE INTO kept_answers"
         " (owner_kind, owner_digest, name, order_digest, sealed, balance_msat, kept_at_us, expires_at_us)"

@@ -25,7 +25,7 @@ from lib.store.ledger import (
 if TYPE_CHECKING:
     import sqlite3
 
-    from lib.store.ledger import ClaimAnswer, ClaimOutcome, Payment
+    from lib.store.ledger import ClaimOutcome, Payment, RotateOutcome, TokenAnswer
 
 # Every payment that owned the account, and every one that the dying token had been claimed with.
 _CLAIM_PAYMENTS = """
@@ -37,7 +37,7 @@ WHERE account = :account AND (
 
 
 def claim_and_keep(
-    db: sqlite3.Connection, op_id: str, payment: Payment, token: Owner, keep: ClaimAnswer, *, new_account: str
+    db: sqlite3.Connection, op_id: str, payment: Payment, token: Owner, keep: TokenAnswer, *, new_account: str
 ) -> ClaimOutcome:
     """Claim by macaroon, or hear again what was answered to the same Idempotency-Key."""
     if (first := _first_result(db, op_id)) is not None:
@@ -48,7 +48,7 @@ def claim_and_keep(
         return kept
     outcome = claim(db, op_id, payment, token, ClaimKind.MACAROON, new_account=new_account)
     if isinstance(outcome, Claimed):
-        sqlite_answers.keep_for_claim(db, owner, keep, outcome.balance)
+        sqlite_answers.keep_token(db, owner, keep, outcome.balance)
     return outcome
 
 
@@ -81,6 +81,21 @@ def claim(
         return InDoubt(doubts)
     db.execute(_CLAIM_PAYMENTS, {"token": token.digest, "account": account, "bare": how is ClaimKind.BARE})
     return Claimed(*_hand_over(db, op_id, "claim", account, token, payment.payment_hash))
+
+
+def rotate_and_keep(
+    db: sqlite3.Connection, op_id: str, token: Owner, new_token: Owner, keep: TokenAnswer
+) -> RotateOutcome:
+    """Rotate, or hear again what was answered to the same Idempotency-Key: the old token owns nothing then."""
+    if (first := _first_result(db, op_id)) is not None:
+        return Rotated(*first)
+    kept = sqlite_answers.find(db, token, keep.idempotency, keep.order_digest)
+    if kept is not None:
+        return kept
+    outcome = rotate(db, op_id, token, new_token)
+    if isinstance(outcome, Rotated):
+        sqlite_answers.keep_token(db, token, keep, outcome.balance)
+    return outcome
 
 
 def rotate(db: sqlite3.Connection, op_id: str, token: Owner, new_token: Owner) -> Rotated | Frozen | Gone:

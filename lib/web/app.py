@@ -22,6 +22,7 @@ from lib.web.replies import on_api_error, send_error
 from lib.web.request_id import RequestId
 from lib.web.routes import router
 from lib.web.site import Site
+from lib.web.wire import note_wire
 
 GC_THRESHOLDS = (50_000, 50, 100)
 """Rare collections: what lives after start-up lives for ever, and a request makes no cycles worth a pause."""
@@ -57,7 +58,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
             gc.set_threshold(*GC_THRESHOLDS)
             yield
 
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=TELEMETRY_OFF)
+    app = Shop(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=TELEMETRY_OFF)
     app.add_exception_handler(ApiError, on_api_error)
     app.add_middleware(PaidFirst, paid=PaidCalls())  # innermost
     app.add_middleware(
@@ -73,6 +74,16 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
     app.include_router(router)
     app.router.routes.append(Mount("/", app=Rest(Site(dist))))
     return app
+
+
+class Shop(FastAPI):
+    """Outside of every middleware: here `send` is still the server's own."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Note the connection that the answer takes."""
+        if scope["type"] == "http":
+            note_wire(scope, send)
+        await super().__call__(scope, receive, send)
 
 
 class PaidFirst:

@@ -22,6 +22,7 @@ from lib.web.body import ClientLeft, read_body
 from lib.web.free import count_unpaid, is_used_up
 from lib.web.replies import send_error
 from lib.web.request_id import request_id_of
+from lib.web.wire import wire_of
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class PaidCalls:
         wish = Wish(request_id_of(scope), wanted_proof(scope), idempotency_of(scope))
         try:
             async with Reservation(services.purchase, order, paid, wish) as held:
-                held.watch(receive, send)
+                held.watch(receive, send, wire_of(scope))
                 if held.recalled is not None:
                     await held.hand_out()
                     return

@@ -83,7 +83,7 @@ async def post_claim(request: Request) -> Json:
 async def post_rotate(request: Request) -> Json:
     """A new token for the account; the old one is gone."""
     services = services_of(request)
-    token = await _topups(services).rotate(_token(request))
+    token = await _topups(services).rotate(_token(request), idempotency_of(request.scope))
     return Json({**token.as_body(), "kind": "token"}, headers=NOT_STORED)
 
 

@@ -142,6 +142,32 @@ async def test_a_stalled_reader_fetches_the_rest_later(tmp_path: Path) -> None:
         assert len((await books(world, paid)).charges) == 1
 
 
+@both_ways
+@pytest.mark.parametrize("answer_bytes", [40_000, 80_000, 120_000, 400_000])
+async def test_what_our_socket_has_not_taken_is_not_delivered(
+    shop: World, body: Mapping[str, Any], answer_bytes: int
+) -> None:
+    """Bytes that wait inside this process are not with the buyer: one who resets before they left fetches them free."""
+    body = {**body, "max_tokens": 16_000}
+    paid = await shop.buy(body)
+    shop.parts.scenario(chunks=answer_bytes // CHUNK_BYTES, chunk_bytes=CHUNK_BYTES)
+    async with raw_call(shop, body, paid) as call:
+        await call.until(b"HTTP/1.1 200")
+        await until(lambda: shop.parts.journal()[0]["completed"])
+        await asyncio.sleep(0.05)  # a server that would settle too early does so now
+        held = (await shop.account(paid)).held
+        await call.reset()
+    await shop.settled(paid)
+    shop.parts.scenario()
+
+    again = await shop.ask(body, paid)
+
+    assert held > Msat(0)
+    assert again.headers["x-answer-replayed"] == "true"
+    assert len(again.text) > answer_bytes
+    assert len((await books(shop, paid)).charges) == 1
+
+
 async def test_a_call_that_is_still_read_is_not_sold_again(shop: World) -> None:
     """The buyer left and asks again at once: 409 with Retry-After, and later the one answer."""
     paid = await shop.buy({**HELLO, "max_tokens": 8_000})

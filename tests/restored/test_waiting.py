@@ -2,52 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from lib import jobs
-from lib.demo.parts import DemoParts, demo_parts
-from lib.store.data_directory import LEDGER_FILE
+from lib.demo.parts import demo_parts
 from lib.store.ledger import Restored
-from tests.prepaid.counter import bearer, claim, claim_bare, new_token, retried_later, topped_up
-from tests.world import HELLO, Paid, World, opened_server
-
-
-@dataclass(frozen=True, slots=True)
-class Sold:
-    """What buyers hold whose money is in the lost part only."""
-
-    call: Paid
-    topup: Paid
-    refill: Paid
-    token: str
-
-
-async def sold_and_restored(parts: DemoParts, directory: Path) -> Sold:
-    """Sell, back up, sell more, stop in order, put the backup back."""
-    ledger_file, backup = directory / LEDGER_FILE, directory.parent / "backup"
-    async with opened_server(parts, directory) as world:
-        kept = await new_token(world)
-    shutil.copy(ledger_file, backup)
-    async with opened_server(parts, directory) as world:
-        call, token = await world.buy(), await new_token(world)
-        sold = Sold(call, await topped_up(world), await topped_up(world, token=kept), token)
-        assert (await world.ask(paid=call)).status_code == 200
-    shutil.copy(backup, ledger_file)
-    return sold
+from tests.prepaid.counter import bearer, claim, claim_bare, retried_later, topped_up
+from tests.restored.backups import InFile, Sold, sold_and_restored
+from tests.world import HELLO, World, opened_server
 
 
 @asynccontextmanager
 async def waiting(directory: Path) -> AsyncGenerator[tuple[World, Sold]]:
     """A server on a ledger that went back."""
     async with demo_parts() as parts:
-        sold = await sold_and_restored(parts, directory)
+        place = InFile(directory)
+        sold = await sold_and_restored(parts, place)
         async with opened_server(parts, directory) as world:
             yield world, sold
 
@@ -75,7 +50,7 @@ async def everything_that_moves_money(world: World, sold: Sold) -> dict[str, htt
 
 async def test_every_door_says_that_the_ledger_was_restored(tmp_path: Path):
     """503 ledger_restored, that nobody shall pay again, and no invoice: whoever comes, with whatever it holds."""
-    async with waiting(tmp_path / "data") as (world, sold):
+    async with waiting(tmp_path) as (world, sold):
         invoices = await world.invoices()
 
         answers = await everything_that_moves_money(world, sold)
@@ -88,7 +63,7 @@ async def test_every_door_says_that_the_ledger_was_restored(tmp_path: Path):
 
 async def test_site_catalog_and_health_are_served(tmp_path: Path):
     """The server runs, and says what is wrong: not ready, and an alarm that names the command."""
-    async with waiting(tmp_path / "data") as (world, _):
+    async with waiting(tmp_path) as (world, _):
         await jobs.look_around(world.services)
 
         catalog, live = await world.client.get("/api/catalog"), await world.client.get("/api/health/live")
@@ -101,7 +76,7 @@ async def test_site_catalog_and_health_are_served(tmp_path: Path):
 
 async def test_work_is_taken_up_by_itself_once_it_is_accepted(tmp_path: Path):
     """The next look at the ledger takes a lease, clears the alarm, and what was paid in the lost part pays again."""
-    async with waiting(tmp_path / "data") as (world, sold):
+    async with waiting(tmp_path) as (world, sold):
         with pytest.raises(Exception, match="a backup was restored"):
             await jobs.LeaseKeeper(world.services).step()
 

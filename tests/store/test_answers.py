@@ -10,7 +10,6 @@ from lib.core.endings import Ending
 from lib.core.money import Msat
 from lib.store.ledger import (
     Answer,
-    ClaimAnswer,
     Claimed,
     ClaimKind,
     Frozen,
@@ -21,8 +20,10 @@ from lib.store.ledger import (
     KeyReused,
     Owner,
     PaymentKind,
+    Rotated,
     Settlement,
     StillRunning,
+    TokenAnswer,
     idempotency_digest,
 )
 from tests.store.conftest import Store
@@ -251,9 +252,9 @@ async def test_a_digest_of_a_key_is_never_that_of_an_order(desk: Desk):
     assert isinstance(await desk.ledger.hold(by, desk.request(300, key=order_digest("order").hex())), Held)
 
 
-def claim_answer(key: str = "k", order: str = "claim") -> ClaimAnswer:
+def claim_answer(key: str = "k", order: str = "claim") -> TokenAnswer:
     """What a claim with this key keeps."""
-    return ClaimAnswer(idempotency_digest(key), order_digest(order), ANSWER)
+    return TokenAnswer(idempotency_digest(key), order_digest(order), ANSWER)
 
 
 async def test_a_claim_with_a_key_is_answered_again_with_the_same(desk: Desk):
@@ -284,6 +285,21 @@ async def test_a_claim_that_failed_keeps_nothing(desk: Desk):
 
     assert not isinstance(refused, Claimed | Kept)
     assert again == refused
+
+
+async def test_a_rotation_with_a_key_is_answered_again_with_the_same(desk: Desk):
+    """The old token owns nothing by then, and is answered all the same; the account changes hands once."""
+    old, by = await desk.token(1_000), token("new")
+
+    first = await desk.ledger.rotate("rotate-1", old, by, claim_answer(order="rotation"))
+    again = await desk.ledger.rotate("rotate-2", old, token("newer"), claim_answer(order="rotation"))
+    reused = await desk.ledger.rotate("rotate-3", old, token("newer"), claim_answer(order="other"))
+    without = await desk.ledger.rotate("rotate-4", old, token("newer"))
+    repeated = await desk.ledger.rotate("rotate-1", old, by, claim_answer(order="rotation"))
+
+    assert first == repeated == Rotated(await desk.account_of(by), Msat(1_000), Msat(0))
+    assert (again, reused, without) == (Kept(b"sealed answer", Msat(1_000)), KeyReused(), Gone())
+    assert await desk.of(by) == (1_000, 0)
 
 
 async def test_a_bare_claim_keeps_no_answer(desk: Desk):

@@ -112,12 +112,18 @@ CREATE FUNCTION public.alb_position() RETURNS jsonb LANGUAGE sql STABLE SECURITY
     SELECT alittlebitofmoney.position()
 $$;
 
+-- For a server that cannot migrate by itself.
+CREATE FUNCTION public.alb_schema() RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+    SELECT jsonb_build_object('number', coalesce(max(number), 0)) FROM alittlebitofmoney.migrations
+$$;
+
 -- An operator takes a restored ledger into service: what was quoted before now is treated as chosen.
 CREATE FUNCTION public.alb_accept_restored(p_choice text) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
     UPDATE alittlebitofmoney.meta
-    SET generation = generation + 1, credits_after_us = alittlebitofmoney.now_us(), restored = p_choice;
+    SET generation = generation + 1, credits_after_us = alittlebitofmoney.now_us(), restored = p_choice
+    WHERE one = 1; -- Supabase's API refuses an UPDATE without a WHERE
     RETURN alittlebitofmoney.position();
 END
 $$;
@@ -190,7 +196,9 @@ CREATE FUNCTION alittlebitofmoney.denied_spent() RETURNS numeric LANGUAGE sql ST
     ) AS denied ON denied.account = account.id
 $$;
 
-CREATE FUNCTION public.alb_totals() RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+CREATE FUNCTION public.alb_totals() RETURNS jsonb
+-- Supabase's API ends statements after seconds, but grants a function the time it asks for; so with all that scan.
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' SET statement_timeout = '10min' AS $$
     SELECT jsonb_build_object(
         'accounts', count(*),
         'balance_msat', coalesce(sum(balance_msat), 0),
@@ -219,7 +227,7 @@ $$;
 -- What calls that ended within so long cost, and each that nobody paid for in full. A call whose cost is unknown counts
 -- with the upper bound of its loss.
 CREATE FUNCTION public.alb_losses(p_within_us bigint) RETURNS jsonb
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = '' SET statement_timeout = '10min' AS $$
 DECLARE
     v_since_us bigint := alittlebitofmoney.now_us() - p_within_us;
 BEGIN

@@ -144,7 +144,8 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION public.alb_audit() RETURNS jsonb LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' AS $$
+CREATE FUNCTION public.alb_audit() RETURNS jsonb
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = '' SET statement_timeout = '10min' AS $$
     SELECT coalesce(jsonb_agg(sentence), '[]') FROM (
         SELECT * FROM alittlebitofmoney.differences_of_accounts()
         UNION ALL SELECT * FROM alittlebitofmoney.differences_of_holds()

@@ -22,10 +22,10 @@ CREATE TABLE kept_answers (
     name BLOB NOT NULL,
     -- A key that comes with another order is refused.
     order_digest BLOB NOT NULL,
-    -- The call that it answers. NULL: a claim.
+    -- The call that it answers. NULL: a claim or rotation.
     hold TEXT REFERENCES holds,
     sealed BLOB NOT NULL,
-    -- What a claim found.
+    -- What a claim or rotation found.
     balance_msat INTEGER,
     kept_at_us INTEGER NOT NULL,
     expires_at_us INTEGER NOT NULL,

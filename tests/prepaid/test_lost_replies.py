@@ -1,13 +1,14 @@
-"""A claim with an Idempotency-Key: whoever lost the answer asks again and has the same token."""
+"""Claims and rotations whose reply was lost: with an Idempotency-Key whoever asks again has the same token."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lib.store.ledger import Owner
+from lib.store.ledger import Ledger, LedgerUnavailable, Owner
 from tests.paid.books import all_bytes
 from tests.world import HELLO, Paid, World, opened_world
 
@@ -102,6 +103,81 @@ async def test_a_macaroon_proven_by_the_node_gets_the_same_token(shop: World) ->
 
     assert first.status_code == 200
     assert first.json() == again.json() == shown.json()
+
+
+async def new_token(shop: World) -> dict[str, str]:
+    """The header of a token with 120 sat."""
+    claimed = await shop.client.post("/topup/claim", headers=(await paid_topup(shop)).headers)
+    return {"Authorization": f"Bearer {claimed.json()['token']}"}
+
+
+async def test_a_repeated_rotation_gets_the_same_token(shop: World) -> None:
+    """With the old token, which owns nothing any more; without the key it is unknown."""
+    old = await new_token(shop)
+
+    first = await shop.client.post("/api/token/rotate", headers={**old, **KEY})
+    again = await shop.client.post("/api/token/rotate", headers={**old, **KEY})
+    without = await shop.client.post("/api/token/rotate", headers=old)
+    other = await shop.client.post("/api/token/rotate", headers={**old, "Idempotency-Key": "rotate-2"})
+
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json() == again.json()
+    assert first.json()["balance_msat"] == 120_000
+    assert {(answer.status_code, answer.json()["error"]["code"]) for answer in (without, other)} == {
+        (401, "invalid_token")
+    }
+
+
+async def test_a_key_used_for_a_call_is_refused_for_the_rotation(shop: World) -> None:
+    """One owner, one key, two different requests: 422, and the token lives on."""
+    old = await new_token(shop)
+    bought = await shop.client.post("/v1/chat/completions", json=HELLO, headers={**old, **KEY})
+
+    rotated = await shop.client.post("/api/token/rotate", headers={**old, **KEY})
+
+    assert bought.status_code == 200
+    assert (rotated.status_code, rotated.json()["error"]["code"]) == (422, "idempotency_key_reused")
+    assert (await shop.client.get("/api/balance", headers=old)).status_code == 200
+
+
+class Forgetful:
+    """A ledger that does what it is asked and says once that it could not be reached."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.said: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._ledger, name)
+        if name not in {"claim", "rotate", "revoke"}:
+            return operation
+
+        async def forgetting(*args: Any) -> Any:
+            outcome = await operation(*args)
+            if name in self.said:
+                return outcome
+            self.said.append(name)
+            raise LedgerUnavailable("no reply")
+
+        return forgetting
+
+
+async def test_what_cannot_be_told_twice_is_asked_again(tmp_path: Path) -> None:
+    """The ledger did it and its reply was lost: the same op_id is repeated, and the buyer has the token."""
+    async with opened_world(tmp_path) as world:
+        forgetful = Forgetful(world.services.ledger)
+        world.exchange(ledger=forgetful)
+        paid = await paid_topup(world)
+
+        claimed = await world.client.post("/topup/claim", json={"preimage": paid.preimage})
+        old = {"Authorization": f"Bearer {claimed.json()['token']}"}
+        rotated = await world.client.post("/api/token/rotate", headers=old)
+        new = {"Authorization": f"Bearer {rotated.json()['token']}"}
+        balance = await world.client.get("/api/balance", headers=new)
+
+        assert (claimed.status_code, rotated.status_code, balance.status_code) == (200, 200, 200)
+        assert balance.json()["balance_msat"] == 120_000
+        assert forgetful.said == ["claim", "rotate"]
 
 
 async def test_a_kept_token_is_sealed(tmp_path: Path) -> None:
