@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from chaos_parts import books, postgres_backend
+from chaos_parts import books, database_backends
 from chaos_parts.books import Books
 from chaos_parts.plan import Fault
 from lib.store import schema, sqlite_audit
@@ -70,7 +70,10 @@ async def opened(name: str, directory: Path) -> AsyncGenerator[Backend]:
         case "sqlite":
             yield Sqlite(directory / "ledger")
         case "postgres":
-            async with postgres_backend.opened(directory) as postgres:
+            async with database_backends.opened_postgres(directory) as postgres:
                 yield postgres
+        case "supabase":
+            async with database_backends.opened_supabase(directory) as supabase:
+                yield supabase
         case _:
-            raise ValueError(f"there is no ledger in {name} yet")
+            raise ValueError(f"there is no ledger in {name}")

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from chaos_parts.books import Hold
 from chaos_parts.evidence import Evidence, Work
-from chaos_parts.record import Call
+from chaos_parts.market import OK
+from chaos_parts.record import Attempt, Call
 
 ANSWERED = frozenset({"answered", "unmetered"})
 NOTICED_SECONDS = 1.0
@@ -62,14 +63,14 @@ def _once(found: Evidence, call: Call) -> Iterator[str]:
     for (first, work), (second, _) in pairwise(complete):
         if call.key is not None:
             yield f"{call.name} was charged twice in spite of its Idempotency-Key ({first.id}, {second.id})"
-        elif excuse(found, first, second, work) is None:
+        elif excuse(found, call, first, second, work) is None:
             yield (
                 f"{call.name} was charged twice: {first.id} ended {first.ended_at} for a buyer who had left, "
                 f"and {second.id} began at {second.opened_at}"
             )
 
 
-def excuse(found: Evidence, first: Hold, second: Hold, work: Work) -> str | None:
+def excuse(found: Evidence, call: Call, first: Hold, second: Hold, work: Work) -> str | None:
     """Why an answer that was charged was not kept for the next repetition; None if it should have been.
 
     A buyer that did not leave has its answer. One that left is noticed within NOTICED_SECONDS, unless everything had
@@ -89,10 +90,29 @@ def excuse(found: Evidence, first: Hold, second: Hold, work: Work) -> str | None
         return "repeated after it was forgotten"
     if first.ended_at > second.opened_at and second.opened_at < noticed_at(found, attempt.left_at):
         return "repeated before it was noticed"
-    size = attempt.promised_bytes if attempt.promised_bytes is not None else work.text_bytes
-    if first.ended_at < noticed_at(found, attempt.left_at) and size - attempt.received_bytes <= attempt.window_bytes:
+    if first.ended_at < noticed_at(found, attempt.left_at) and _fits(attempt, work):
         return "handed over before it was noticed"
+    if any(_took_it_and_left(later, first, second, work) for later in call.attempts if later is not attempt):
+        return "handed out again, and left again"
     return None
+
+
+def _fits(attempt: Attempt, work: Work) -> bool:
+    """What this buyer had not read fits into its window and the kernels' buffers."""
+    size = attempt.promised_bytes if attempt.promised_bytes is not None else work.text_bytes
+    return size - attempt.received_bytes <= attempt.window_bytes
+
+
+def _took_it_and_left(later: Attempt, first: Hold, second: Hold, work: Work) -> bool:
+    """It came for the kept answer between both, may have been handed it, and left again."""
+    return (
+        later.sent
+        and later.left_at is not None
+        and later.status in {None, OK}
+        and (first.ended_at or 0.0) < later.left_at
+        and later.began_at < second.opened_at
+        and _fits(later, work)
+    )
 
 
 def noticed_at(found: Evidence, left_at: float) -> float:
@@ -114,7 +134,7 @@ def excuses(found: Evidence) -> dict[str, int]:
             if hold.charge_msat and hold.ending in ANSWERED
         ]
         for (first, work), (second, _) in pairwise(complete):
-            reason = excuse(found, first, second, work) or "none"
+            reason = excuse(found, call, first, second, work) or "none"
             counted[reason] = counted.get(reason, 0) + 1
     return counted
 

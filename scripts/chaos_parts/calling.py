@@ -135,7 +135,7 @@ class Caller:
 
 def _noted(attempt: Attempt, reply: Reply, kind: CallKind) -> None:
     """Write down what came back."""
-    attempt.status, attempt.left_at = reply.status, reply.left_at
+    attempt.status, attempt.left_at, attempt.sent = reply.status, reply.left_at, reply.sent
     attempt.received_bytes, attempt.promised_bytes = reply.received_bytes, reply.promised_bytes
     attempt.window_bytes = reply.window_bytes + SERVER_BUFFER_BYTES
     attempt.request_id = reply.headers.get("x-request-id")

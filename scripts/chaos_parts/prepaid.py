@@ -67,17 +67,14 @@ class Counter:
         return self._token(await self._by_macaroon(payment, in_header=way == "header"))
 
     async def rotated(self, authorization: str) -> str | None:
-        """Another token for the same account. None if the reply was lost, and the new token with it."""
-        headers = {"Authorization": authorization}
+        """Another token for the same account. With an Idempotency-Key, or a lost reply would take the token along."""
+        key = f"rotate-{secrets.token_hex(8)}"
+        self.market.record.secrets.add(key)
+        headers = {"Authorization": authorization, "Idempotency-Key": key}
         reply = await self.market.answer(self.draw, "/api/token/rotate", {}, headers, rude=self._rude)
         if reply.status == OK:
             return self._token(reply)
-        if reply.uncertain == "lost":
-            self.market.record.stranded += 1
-        else:
-            self.market.record.strange.append(
-                f"a rotation ({reply.uncertain}) was answered {reply.status} {reply.code}"
-            )
+        self.market.record.strange.append(f"a rotation ({reply.uncertain}) was answered {reply.status} {reply.code}")
         return None
 
     async def is_good(self, authorization: str) -> bool:

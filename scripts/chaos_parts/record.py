@@ -30,6 +30,8 @@ class Attempt:
     """Which credential paid: a digest."""
     began_at: float
     status: int | None = None
+    sent: bool = False
+    """The whole request was."""
     whole: bool = False
     """The reply came to its end, and it was no error."""
     left_at: float | None = None
@@ -118,8 +120,6 @@ class Record:
     """Holds whose connection to upstream was cut or stalled on the way."""
     ledger_troubles: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
     """From when to when the ledger was slow or not to be reached."""
-    stranded: int = 0
-    """Tokens lost with the reply of their rotation."""
     strange: list[str] = field(default_factory=list[str])
     """What no buyer may ever be told: 403, 422 for its own key, 401 for a token that lives."""
     counts: dict[str, int] = field(default_factory=dict[str, int])

@@ -77,8 +77,7 @@ async def done(wish: Wish, directory: Path, say: Say) -> Figures:
         weather = Weather(fleet, demo, upstream, backend.strike, record, say)
         market = Market(fleet, demo, record, wish.calls)
         async with fleet.running():
-            await _bought(wish, market, weather, say)
-            await backend.heal()
+            await _bought(wish, market, weather, backend, say)
             await _settled_up(wish, market, backend, say)
         took_seconds = time.time() - began_at
         books = await backend.books()  # the servers have stopped in order: this is the ledger's last word
@@ -113,7 +112,7 @@ def _operator(record: Record, seller_port: int, upstream_port: int) -> dict[str,
     }
 
 
-async def _bought(wish: Wish, market: Market, weather: Weather, say: Say) -> None:
+async def _bought(wish: Wish, market: Market, weather: Weather, backend: Backend, say: Say) -> None:
     """Every call is begun under faults; what is then unfinished comes to its end without."""
     await market.doubles.mix(wish.seed)
     faults = asyncio.create_task(weather.run(wish.faults(), time.time()))
@@ -131,7 +130,7 @@ async def _bought(wish: Wish, market: Market, weather: Weather, say: Say) -> Non
             with contextlib.suppress(asyncio.CancelledError):
                 await faults
         say("the faults are over; what was not answered yet is asked again")
-        await weather.clear()
+        await asyncio.gather(weather.clear(), backend.heal())
         await market.fleet.calm()
 
 

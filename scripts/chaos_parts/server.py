@@ -24,10 +24,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from lib import config, jobs, services
 from lib.config import Settings
-from lib.core.place import InPostgres
 from lib.store.ledger import Ledger
-from lib.store.postgres import PostgresLedger
-from lib.store.watermark import Watermark
 from lib.web.app import create_app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -83,7 +80,7 @@ def application(bomb: Bomb, weather: Weather) -> ASGIApp:
         chosen = settings()
 
         async def open_ledger(_: Settings) -> Ledger:
-            return HurtLedger.around(await the_ledger(chosen), bomb, weather)
+            return HurtLedger.around(await services.open_ledger(chosen), bomb, weather)
 
         async with services.opened(chosen, open_ledger) as opened:
             marked = MarkedUpstream(chosen.upstream_urls, chosen.secrets.upstream_keys, chosen.config.limits)
@@ -97,15 +94,6 @@ def application(bomb: Bomb, weather: Weather) -> ASGIApp:
                 await marked.aclose()
 
     return BuyerPoints(create_app(open_services, ROOT / "frontend" / "dist"), bomb)
-
-
-async def the_ledger(chosen: Settings) -> Ledger:
-    """The real one."""
-    match chosen.ledger:
-        case InPostgres(url):
-            return await PostgresLedger.open(url, Watermark(chosen.data_dir))
-        case _:
-            return await services.open_ledger(chosen)
 
 
 def main() -> None:

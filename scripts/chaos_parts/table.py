@@ -54,7 +54,6 @@ def figures(found: Evidence, ledger: str, seed: int, took_seconds: float, differ
         "charged, msat": charged,
         "balances, msat": balances,
         "holds that live": sum(hold.ended_at is None for hold in books.holds),
-        "tokens lost with a rotation's reply": record.stranded,
         "memory of a server at most, MiB": log_rules.memory_peak_mib(record),
         "seconds": round(took_seconds),
         "differences": len(differences),

@@ -48,6 +48,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
     received_bytes: int = 0
+    sent: bool = False
+    """The whole request was."""
     left_at: float | None = None
     window_bytes: int = 0
 
@@ -112,6 +114,7 @@ class _Exchange:
         await self._loop.sock_sendall(self._connection, sent[: int(len(sent) * self._manner.send_share)])
         if self._manner.send_share < 1:
             raise _Left
+        self._reply.sent = True
         try:
             async with asyncio.timeout(self._manner.leave_after_seconds):
                 await self._read()
