@@ -60,28 +60,30 @@ def _once(found: Evidence, call: Call) -> Iterator[str]:
     complete = [
         (hold, work) for hold, work in found.holds_of.get(call.name, []) if hold.charge_msat and hold.ending in ANSWERED
     ]
-    for (first, work), (second, _) in pairwise(complete):
+    for (first, work), (second, again) in pairwise(complete):
         if call.key is not None:
             yield f"{call.name} was charged twice in spite of its Idempotency-Key ({first.id}, {second.id})"
-        elif excuse(found, call, first, second, work) is None:
+        elif excuse(found, call, (first, work), (second, again)) is None:
             yield (
                 f"{call.name} was charged twice: {first.id} ended {first.ended_at} for a buyer who had left, "
                 f"and {second.id} began at {second.opened_at}"
             )
 
 
-def excuse(found: Evidence, call: Call, first: Hold, second: Hold, work: Work) -> str | None:
+def excuse(found: Evidence, call: Call, earlier: tuple[Hold, Work], later: tuple[Hold, Work]) -> str | None:
     """Why an answer that was charged was not kept for the next repetition; None if it should have been.
 
-    A buyer that did not leave has its answer. One that left is noticed within NOTICED_SECONDS, unless everything had
-    been handed over by then: no more than its window and the kernels' buffers hold. One that repeats while the first
-    answer is on its way, sooner than its leaving can have been noticed, or with another credential, asks for another.
+    A buyer that did not leave has its answer; what it had asked for before may yet be on its way. One that left is
+    noticed within NOTICED_SECONDS, unless everything had been handed over by then: no more than its window and the
+    kernels' buffers hold. One that repeats while the first answer is on its way, sooner than its leaving can have been
+    noticed, or with another credential, asks for another.
     """
-    attempt = found.attempts.get(work.attempt)
-    if attempt is None or first.ended_at is None:
+    (first, work), (second, again) = earlier, later
+    attempt, repetition = found.attempts.get(work.attempt), found.attempts.get(again.attempt)
+    if attempt is None or repetition is None or first.ended_at is None:
         return None
-    if attempt.whole:
-        return "delivered"
+    if attempt.whole and repetition.began_at < first.ended_at:
+        return "both on their way at once"
     if attempt.left_at is None:
         return None
     if second.owner != first.owner:
@@ -92,7 +94,7 @@ def excuse(found: Evidence, call: Call, first: Hold, second: Hold, work: Work) -
         return "repeated before it was noticed"
     if first.ended_at < noticed_at(found, attempt.left_at) and _fits(attempt, work):
         return "handed over before it was noticed"
-    if any(_took_it_and_left(later, first, second, work) for later in call.attempts if later is not attempt):
+    if any(_took_it_and_left(other, first, second, work) for other in call.attempts if other is not attempt):
         return "handed out again, and left again"
     return None
 
@@ -133,8 +135,8 @@ def excuses(found: Evidence) -> dict[str, int]:
             for hold, work in found.holds_of.get(call.name, [])
             if hold.charge_msat and hold.ending in ANSWERED
         ]
-        for (first, work), (second, _) in pairwise(complete):
-            reason = excuse(found, call, first, second, work) or "none"
+        for earlier, later in pairwise(complete):
+            reason = excuse(found, call, earlier, later) or "none"
             counted[reason] = counted.get(reason, 0) + 1
     return counted
 
