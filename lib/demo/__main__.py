@@ -10,6 +10,7 @@ import sys
 from dataclasses import asdict
 
 from lib.demo.doubles import LOOPBACK, Doubles, Ports
+from lib.demo.journal import MAX_ENTRIES
 from lib.demo.servers import PortInUse
 
 PORT_IN_USE_EXIT = 2
@@ -20,7 +21,7 @@ def main() -> int:
     given = _parser().parse_args()
     ports = Ports(given.seller_port, given.payer_port, given.openai_port, given.control_port)
     try:
-        asyncio.run(_serve(Doubles(ports, given.host), print_ports=given.print_ports))
+        asyncio.run(_serve(Doubles(ports, given.host, given.journal_entries), print_ports=given.print_ports))
     except PortInUse as error:
         sys.stderr.write(f"lib.demo: cannot listen on {error}\n")
         return PORT_IN_USE_EXIT
@@ -38,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--payer-port", type=int, default=default.payer, help="the payer's phoenixd (%(default)s)")
     parser.add_argument("--openai-port", type=int, default=default.openai, help="OpenAI (%(default)s)")
     parser.add_argument("--control-port", type=int, default=default.control, help="knobs and journal (%(default)s)")
+    parser.add_argument(
+        "--journal-entries",
+        type=int,
+        default=MAX_ENTRIES,
+        help="how many of the newest requests to OpenAI are remembered (%(default)s)",
+    )
     parser.add_argument(
         "--print-ports",
         action=argparse.BooleanOptionalAction,

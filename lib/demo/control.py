@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from lib.demo.knobs import PaymentHash
-from lib.demo.scenario import Scenario
+from lib.demo.scenario import Mix, Scenario
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -52,6 +52,7 @@ class Control:
             Route("/clock", self.clock),
             Route("/clock/advance", self.advance, methods=["POST"]),
             Route("/upstream/scenario", self.scenario, methods=["GET", "POST", "DELETE"]),
+            Route("/upstream/mix", self.mix, methods=["GET", "POST", "DELETE"]),
             Route("/journal", self.journal, methods=["GET", "DELETE"]),
         ]
         handlers: dict[Any, Any] = {ValidationError: _invalid, HTTPException: _http_error}
@@ -95,12 +96,21 @@ class Control:
         return await self.clock(request)
 
     async def scenario(self, request: Request) -> JSONResponse:
-        """POST replaces, GET shows what was set, DELETE resets."""
+        """POST replaces, a mix too; GET shows what was set, DELETE resets."""
         if request.method == "POST":
             self._doubles.stage.set(Scenario.model_validate(await _object(request)))
         elif request.method == "DELETE":
             self._doubles.stage.set(Scenario())
         return JSONResponse(self._doubles.stage.current.model_dump(mode="json", exclude_unset=True))
+
+    async def mix(self, request: Request) -> JSONResponse:
+        """POST replaces, a scenario too; GET shows what was set, DELETE resets."""
+        if request.method == "POST":
+            self._doubles.stage.mix(Mix.model_validate(await _object(request)))
+        elif request.method == "DELETE":
+            self._doubles.stage.set(Scenario())
+        mixed = self._doubles.stage.mixed
+        return JSONResponse(mixed.model_dump(mode="json", exclude_unset=True) if mixed else {})
 
     async def journal(self, request: Request) -> JSONResponse:
         """What reached upstream; DELETE empties it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lib.demo.control import Control
-from lib.demo.journal import Journal
+from lib.demo.journal import MAX_ENTRIES, Journal
 from lib.demo.network import Network
 from lib.demo.openai import OpenAIDouble
 from lib.demo.phoenixd import Phoenixd
@@ -39,10 +39,10 @@ class Ports:
 class Doubles:
     """Made stopped; `start` opens the ports. Everything is forgotten with the object."""
 
-    def __init__(self, ports: Ports, host: str = LOOPBACK) -> None:
+    def __init__(self, ports: Ports, host: str = LOOPBACK, journal_entries: int = MAX_ENTRIES) -> None:
         self.network = Network()
         self.stage = Stage()
-        self.journal = Journal()
+        self.journal = Journal(journal_entries)
         seller = Phoenixd(
             self.network,
             self.network.seller,

@@ -18,7 +18,8 @@ class Entry:
     """One request. `usage` is what the double really did up to now, whatever it said.
 
     `completed`: the last byte was written. `disconnected`: the caller left before.
-    `body` is the JSON value; of anything else its size and digest.
+    `body` is the JSON value; of anything else its size and digest. `text_bytes`: UTF-8 bytes of generated text written
+    up to now. `scenario`: what went wrong on purpose, as it was set; nothing if nothing.
     """
 
     at: str
@@ -31,13 +32,19 @@ class Entry:
     completed: bool = False
     disconnected: bool = False
     usage: dict[str, Any] | None = None
+    text_bytes: int = 0
+    scenario: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(slots=True)
 class Journal:
-    """The newest MAX_ENTRIES requests."""
+    """The newest `max_entries` requests."""
 
-    _entries: deque[Entry] = field(default_factory=lambda: deque[Entry](maxlen=MAX_ENTRIES))
+    max_entries: int = MAX_ENTRIES
+    _entries: deque[Entry] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._entries = deque(maxlen=self.max_entries)
 
     def arrived(
         self, *, method: str, path: str, query: str, authorized: bool, headers: dict[str, str], body: bytes

@@ -50,6 +50,7 @@ class OpenAIDouble:
             return
         entry = self._arrived(request, body)
         running = self._stage.arrive()
+        entry.scenario = running.scenario.model_dump(mode="json", exclude_unset=True)
         if running.scenario.close_before_answer:
             await drop_connection(scope, receive)
             return
@@ -214,7 +215,7 @@ class _Exchange:
             "service_tier": "default",
             "system_fingerprint": None,
         }
-        await self._json_with_usage(reply, answer.usage())
+        await self._json_with_usage(reply, answer.usage(), answer.text_bytes())
 
     async def _stream(self, answer: ChatAnswer, *, include_usage: bool) -> None:
         self._entry.usage = answer.usage(0)
@@ -227,9 +228,9 @@ class _Exchange:
             raise
         await self._finish()
 
-    async def _json_with_usage(self, reply: dict[str, Any], usage: dict[str, Any]) -> None:
+    async def _json_with_usage(self, reply: dict[str, Any], usage: dict[str, Any], text_bytes: int = 0) -> None:
         """A 200 with its usage as the scenario words it."""
-        self._entry.usage = usage
+        self._entry.usage, self._entry.text_bytes = usage, text_bytes
         said = "".join(f', "usage": {text}' for text in self._scenario.usage_texts(usage))
         await self._json_text(200, f"{json.dumps(reply, ensure_ascii=False)[:-1]}{said}}}")
 

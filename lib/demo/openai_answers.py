@@ -59,6 +59,10 @@ class ChatAnswer:
             },
         }
 
+    def text_bytes(self) -> int:
+        """Of all pieces."""
+        return sum(len(piece.encode()) for choice in self.choices for piece in choice)
+
     def interleaved(self) -> Iterator[tuple[int, str]]:
         """(choice, piece) in the order of a stream: all choices grow side by side."""
         for row in itertools.zip_longest(*self.choices):

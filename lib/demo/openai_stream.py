@@ -38,6 +38,7 @@ async def chat_events(
             break
         await asyncio.sleep(scenario.chunk_delay_ms / 1000)
         entry.usage = answer.usage(emitted + 1)
+        entry.text_bytes += len(piece.encode())
         yield chunk.choice(index, {"content": piece})
     if scenario.cut_after_chunks is not None:
         raise CutOff

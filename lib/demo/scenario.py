@@ -1,18 +1,20 @@
-"""How the OpenAI double misbehaves, set from outside while it runs. One scenario at a time, for every request."""
+"""How the OpenAI double misbehaves, set from outside while it runs: one scenario for every request, or a mix."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 BARRIER_LIMIT_SECONDS = 30.0
 HANG_LIMIT_SECONDS = 300.0
 MAX_DELAY_MS = 600_000
 MAX_CHUNKS = 100_000
 MAX_CHUNK_BYTES = 10_000_000
+MAX_DRAWS = 100
 
 Milliseconds = Annotated[int, Field(ge=0, le=MAX_DELAY_MS)]
 Count = Annotated[int, Field(ge=0, le=MAX_CHUNKS)]
@@ -64,6 +66,30 @@ class Scenario(BaseModel):
         return [text, text] if self.usage_twice else [text]
 
 
+class Draw(BaseModel):
+    """One scenario of a mix. The default is a well-behaved upstream."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(gt=0, description="How often it is drawn, in proportion to the others.")
+    scenario: Scenario = Scenario()
+
+    @model_validator(mode="after")
+    def _alone(self) -> Draw:
+        if self.scenario.times is not None or self.scenario.wait_for:
+            raise ValueError("a mix draws for each request alone: neither `times` nor `wait_for`")
+        return self
+
+
+class Mix(BaseModel):
+    """Every request draws one of these, until a scenario or another mix is set. One seed draws the same order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = 0
+    draws: list[Draw] = Field(min_length=1, max_length=MAX_DRAWS)
+
+
 class Running:
     """A scenario while it lasts. Requests that arrived in it stay in it, and wait here."""
 
@@ -102,6 +128,10 @@ class Stage:
     def __init__(self) -> None:
         self._running = Running(Scenario())
         self._used_up: list[Running] = []
+        self._drawn: list[Running] = []
+        self._random = random.Random()
+        self.mixed: Mix | None = None
+        """The mix that new requests draw from, if there is one."""
 
     @property
     def current(self) -> Scenario:
@@ -109,14 +139,24 @@ class Stage:
         return self._running.scenario
 
     def set(self, scenario: Scenario) -> None:
-        """Replaces the old scenario; who hangs in an old one is let go."""
-        for running in [*self._used_up, self._running]:
+        """Replaces the old scenario or mix; who hangs in an old one is let go."""
+        for running in [*self._used_up, *self._drawn, self._running]:
             running.end()
-        self._used_up = []
+        self._used_up, self._drawn, self.mixed = [], [], None
         self._running = Running(scenario)
+
+    def mix(self, mix: Mix) -> None:
+        """Replaces the old scenario or mix; every request draws its own from now on."""
+        self.set(Scenario())
+        self._drawn, self.mixed = [Running(draw.scenario) for draw in mix.draws], mix
+        self._random = random.Random(mix.seed)
 
     def arrive(self) -> Running:
         """One request has arrived."""
+        if self.mixed is not None:
+            drawn = self._random.choices(self._drawn, [draw.weight for draw in self.mixed.draws])[0]
+            drawn.arrive()
+            return drawn
         running = self._running
         if not running.arrive():
             self._used_up.append(running)

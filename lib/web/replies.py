@@ -14,12 +14,15 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lib.core.errors import ApiError, Code
+from lib.web.body import ClientLeft
 
 log = logging.getLogger(__name__)
 
 SDK_RETRIES = frozenset({408, 409, 429})
 """Statuses below 500 that SDKs repeat by themselves."""
 UNAUTHENTICATED = 401
+CLIENT_LEFT = 499
+"""For nobody: whoever it would tell has gone."""
 NOT_STORED = {"Cache-Control": "no-store"}
 
 
@@ -66,6 +69,8 @@ class TellingRoute(APIRoute):
                 return await handler(request)
             except (ApiError, HTTPException, RequestValidationError):
                 raise
+            except ClientLeft:
+                return Response(status_code=CLIENT_LEFT)
             except Exception:
                 log.exception("%s %s failed", request.method, request.url.path)
                 return rendered(ApiError(Code.INTERNAL_ERROR))

@@ -230,3 +230,43 @@ async def test_a_caller_who_leaves_is_noticed(upstream: httpx.AsyncClient, parts
     entry = parts.journal()[0]
     assert entry["completed"] is False
     assert entry["usage"]["completion_tokens"] < 1000
+
+
+async def test_a_mix_draws_a_scenario_for_each_request(upstream: httpx.AsyncClient, control: httpx.AsyncClient) -> None:
+    """Requests meet what they draw, in an order that the seed decides; DELETE ends it."""
+    draws = [{"weight": 3, "scenario": {"status": 500}}, {"weight": 1}]
+    rounds: list[list[int]] = []
+    for _ in range(2):
+        await control.post("/upstream/mix", json={"seed": 7, "draws": draws})
+        rounds.append([(await chat(upstream)).status_code for _ in range(20)])
+    await control.delete("/upstream/mix")
+
+    assert rounds[0] == rounds[1]
+    assert 0 < rounds[0].count(200) < rounds[0].count(500)
+    assert (await control.get("/upstream/mix")).json() == {}
+    assert (await chat(upstream)).status_code == 200
+
+
+async def test_a_scenario_ends_a_mix(upstream: httpx.AsyncClient, control: httpx.AsyncClient) -> None:
+    """One of both at a time; what a mix cannot draw for a request alone is refused, and changes nothing."""
+    await control.post("/upstream/mix", json={"draws": [{"weight": 1, "scenario": {"status": 500}}]})
+    refused = await control.post("/upstream/mix", json={"draws": [{"weight": 1, "scenario": {"times": 2}}]})
+    during = await chat(upstream)
+    await control.post("/upstream/scenario", json={"status": 503})
+
+    assert (refused.status_code, during.status_code, (await chat(upstream)).status_code) == (400, 500, 503)
+
+
+@pytest.mark.parametrize("body", [HELLO, STREAM], ids=["json", "stream"])
+async def test_the_journal_says_what_went_wrong_and_how_much_text_was_written(
+    upstream: httpx.AsyncClient, control: httpx.AsyncClient, parts: DemoParts, body: dict[str, Any]
+) -> None:
+    """Each entry tells the scenario as it was set, and the bytes of generated text: what an auditor needs."""
+    await control.post("/upstream/mix", json={"draws": [{"weight": 1, "scenario": {"content": "été", "chunks": 3}}]})
+    await chat(upstream, body)
+    parts.scenario()
+    await chat(upstream, body)
+
+    mixed, healthy = parts.journal()
+    assert (mixed["scenario"], mixed["text_bytes"]) == ({"content": "été", "chunks": 3}, 5)
+    assert healthy["scenario"] == {} and healthy["text_bytes"] > 50
