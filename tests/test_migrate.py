@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -215,3 +217,17 @@ async def test_a_ledger_of_a_newer_release_is_left_alone(place: Place):
     for arguments in ([], ["--print"], ["--restored", "honour"], ["--reviews"]):
         refused = await place.migrate(*arguments)
         assert refused.code == 1 and "run the release that wrote it" in refused.complained, arguments
+
+
+async def test_the_audit_command_audits_the_ledger_that_the_environment_names(place: Place):
+    """Totals and no difference from either; beside a running server, which it does not disturb."""
+    ledger = await place.open()
+    assert isinstance(await ledger.credit(replace(WAITING, quoted_at=None), NO_LIMITS), Balance)
+    env = {"ALITTLEBITOFMONEY_DATA_DIR": str(place.directory), "ALITTLEBITOFMONEY_DEMO": "1"}
+
+    report = await run("scripts/audit", "--json", env=env | ({"DATABASE_URL": place.url} if place.url else {}))
+    await ledger.aclose()
+
+    assert report.code == 0, report.complained
+    said = json.loads(report.said)
+    assert (said["totals"]["credited_msat"], said["differences"]) == (21_000, [])

@@ -1,0 +1,43 @@
+"""A short chaos run: everything breaks for some seconds, and not one millisat is amiss."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import pytest
+
+from tests.world import ROOT
+
+CALLS = 200
+RUN_LIMIT_SECONDS = 110.0
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("ledger", ["sqlite", "postgres", "supabase"])
+async def test_nothing_is_lost_and_nothing_doubled(ledger: str) -> None:
+    """Paid at the node is charged or a balance; every call was asked; servers really died; no difference."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "scripts" / "chaos")),
+        *("--calls", str(CALLS), "--ledger", ledger, "--seed", "1", "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        said, complained = await asyncio.wait_for(process.communicate(), RUN_LIMIT_SECONDS)
+    except TimeoutError:
+        process.terminate()
+        await process.wait()
+        raise
+
+    assert process.returncode == 0, said.decode() + complained.decode()
+    run = json.loads(said[said.index(b"{") :])
+    rows = run["rows"]
+    assert run["differences"] == []
+    assert rows["calls"] == CALLS
+    assert rows["paid at the node, msat"] == rows["charged, msat"] + rows["balances, msat"] > 0
+    assert rows["holds that live"] == 0
+    assert rows["servers killed with -9 at random"] + rows["servers killed at a named point"] >= 1
+    assert rows["of them kept and handed out free"] >= 1
