@@ -108,6 +108,8 @@ class SupabaseGateway:
                 return web.Response(status=reply.status, body=body, headers={"Content-Type": _type_of(reply)})
         except aiohttp.ClientError:
             return _refusal(502, "An invalid response was received from the upstream server")
+        except ConnectionError:  # whoever asked was killed while it sent: there is nobody to answer
+            return _refusal(499, "Client closed the request")
 
 
 def _type_of(reply: aiohttp.ClientResponse) -> str:
