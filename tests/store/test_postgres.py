@@ -262,7 +262,7 @@ async def test_a_function_made_later_is_closed_until_it_is_opened(store: Postgre
 
 
 async def test_every_function_that_is_called_is_known_and_runs_with_the_owners_rights(store: PostgresStore):
-    """By the names in the adapter; with an empty search path, so that nobody can slip something under a name."""
+    """By the names in the adapters; with an empty search path, so that nobody can slip something under a name."""
     listed = (
         shared.server()
         .sql(
@@ -272,7 +272,8 @@ async def test_every_function_that_is_called_is_known_and_runs_with_the_owners_r
         )
         .split()
     )
-    source = Path(postgres_pool.__file__).with_name("postgres.py").read_text("utf-8")
+    folder = Path(postgres_pool.__file__).parent
+    source = "".join((folder / name).read_text("utf-8") for name in ("postgres.py", "supabase.py"))
     called = {word for word in source.split('"') if word.startswith("alb_")}
 
     assert listed == [f"{name}|t|t" for name in sorted(called)]
