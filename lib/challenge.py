@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -19,6 +18,7 @@ from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Facts, Proven, RootKey, Signed
 from lib.core.money import Sat
 from lib.core.schema import Limits
+from lib.ids import Ids
 from lib.lease import Lease, ledger_restored
 from lib.lightning.node import IncomingPayment, LightningNode, NodeUnavailable, PaymentState
 from lib.store.ledger import LeaseExpired, LedgerUnavailable, LedgerWentBack, Payment, UnderReview
@@ -48,10 +48,11 @@ class Randomness:
     """Where nonces and ids come from, as an argument."""
 
     bytes: Callable[[int], bytes]
+    ids: Ids
 
     def op_id(self) -> str:
         """A new operation id."""
-        return uuid.UUID(bytes=self.bytes(16), version=4).hex
+        return self.ids.next()
 
 
 @dataclass(frozen=True, slots=True)

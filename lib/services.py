@@ -22,6 +22,7 @@ from lib.core import catalog
 from lib.core.catalog import Catalog
 from lib.core.place import InFile, InPostgres, InSupabase, Place
 from lib.health import Health
+from lib.ids import Ids
 from lib.lease import Lease
 from lib.lightning.node import LightningNode
 from lib.lightning.phoenixd import Phoenixd
@@ -137,7 +138,7 @@ async def _assembled(
         throttle=_throttle(ledger),
         lease=Lease(),
         clock=time.time,
-        randomness=Randomness(secrets.token_bytes),
+        randomness=Randomness(secrets.token_bytes, Ids(secrets.token_bytes)),
     )
     stop_loss, lease = StopLoss(config.stop_loss), till.lease
     with contextlib.suppress(LedgerUnavailable):  # until the lease job has one, no calls are taken

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
+import secrets
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lib.ids import Ids
 
 SCOPE_KEY = "alittlebitofmoney.request_id"
 
@@ -20,13 +22,14 @@ class RequestId:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._ids = Ids(secrets.token_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Name the request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope[SCOPE_KEY] = f"req_{uuid.uuid4().hex}"
+        request_id = scope[SCOPE_KEY] = f"req_{self._ids.next()}"
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":
