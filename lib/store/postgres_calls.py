@@ -34,11 +34,16 @@ of a jsonb have the same endings in their names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
+
+from lib.store.ledger import LedgerUnavailable
 
 Argument: TypeAlias = bool | int | str | bytes | Mapping[str, Any] | Sequence[Any] | None
 """A parameter's value. Bytes are a bytea; a mapping or sequence is a jsonb and holds no bytes."""
+
+CLOSE_LIMIT_SECONDS = 60.0
 
 SCANS = frozenset({"alb_totals", "alb_losses", "alb_audit"})
 """These read everything: they may take minutes, all others seconds."""
@@ -56,6 +61,35 @@ ANSWERED_THOUGH_GONE_BACK = SCANS | {
     "alb_reviews",
 }
 """What an operator needs while the ledger has gone back, and what changes nothing."""
+
+
+class Uncancelled:
+    """Calls that go on when whoever asked is cancelled: a call that was begun is done, and its end is seen."""
+
+    def __init__(self) -> None:
+        """Nothing runs."""
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
+
+    async def run(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Its result. Raises LedgerUnavailable once closed."""
+        if self._closed:
+            raise LedgerUnavailable("the ledger is closed")
+        task = asyncio.create_task(call())
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Take no more, and wait for those that run, within CLOSE_LIMIT_SECONDS. Repeating it changes nothing."""
+        self._closed = True
+        if self._running:
+            await asyncio.wait(self._running, timeout=CLOSE_LIMIT_SECONDS)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked may be gone, and then nobody else looks at it
 
 
 class Calls(Protocol):

@@ -23,7 +23,7 @@ import orjson
 from lib.store import postgres_schema
 from lib.store import postgres_values as values
 from lib.store.ledger import LedgerUnavailable, LedgerWentBack
-from lib.store.postgres_calls import ANSWERED_THOUGH_GONE_BACK, SCANS, Argument
+from lib.store.postgres_calls import ANSWERED_THOUGH_GONE_BACK, CLOSE_LIMIT_SECONDS, SCANS, Argument, Uncancelled
 from lib.store.watermark import Watermark
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 APPLICATION_NAME = "alittlebitofmoney"
 SCAN_LIMIT_SECONDS = 600.0
 """For what reads everything: totals, losses, audit."""
-CLOSE_LIMIT_SECONDS = 60.0
 REPLY_GRACE_SECONDS = 2.0
 """How much longer than the server's own limit we wait for its word that it has given up."""
 MS_PER_SECOND = 1_000
@@ -80,8 +79,7 @@ class PooledCalls:
         self._limits = limits
         self._monotonic = monotonic
         self._ledger_id: bytes | None = None
-        self._running: set[asyncio.Task[Any]] = set()
-        self._closed = False
+        self._calls = Uncancelled()
 
     @classmethod
     async def open(
@@ -107,28 +105,16 @@ class PooledCalls:
 
     async def call(self, function: str, **arguments: Argument) -> Any:
         """See `Calls`."""
-        if self._closed:
-            raise LedgerUnavailable("the ledger is closed")
-        task = asyncio.create_task(self._repeated(function, arguments))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return await self._calls.run(lambda: self._repeated(function, arguments))
 
     async def aclose(self) -> None:
         """See `Calls`."""
-        self._closed = True
-        if self._running:
-            await asyncio.wait(self._running, timeout=CLOSE_LIMIT_SECONDS)
+        await self._calls.close()
         try:
             async with asyncio.timeout(CLOSE_LIMIT_SECONDS):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever asked may be gone, and then nobody else looks at it
 
     async def _repeated(self, function: str, arguments: Mapping[str, Argument]) -> Any:
         until = self._monotonic() + self._limits.call_seconds

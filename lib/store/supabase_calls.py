@@ -20,7 +20,7 @@ from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 from lib.store import postgres_values as values
 from lib.store.ledger import LedgerUnavailable, LedgerWentBack
-from lib.store.postgres_calls import ANSWERED_THOUGH_GONE_BACK, SCANS, Argument
+from lib.store.postgres_calls import ANSWERED_THOUGH_GONE_BACK, SCANS, Argument, Uncancelled
 from lib.store.supabase_connections import CONNECTIONS_MAX_COUNT, Connections
 from lib.store.supabase_errors import OutcomeUnknown, judged
 from lib.store.watermark import Watermark
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 SCAN_LIMIT_SECONDS = 600.0
 CONNECT_LIMIT_SECONDS = 5.0
-CLOSE_LIMIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +60,7 @@ class SupabaseCalls:
         self._ledger_id: bytes | None = None
         self._doubts, self._dispelled = 1, 0
         self._free = asyncio.Semaphore(CONNECTIONS_MAX_COUNT)
-        self._running: set[asyncio.Task[Any]] = set()
-        self._closed = False
+        self._calls = Uncancelled()
 
     @classmethod
     async def open(
@@ -83,24 +81,12 @@ class SupabaseCalls:
 
     async def call(self, function: str, **arguments: Argument) -> Any:
         """See `Calls`."""
-        if self._closed:
-            raise LedgerUnavailable("the ledger is closed")
-        task = asyncio.create_task(self._repeated(function, arguments))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        return await self._calls.run(lambda: self._repeated(function, arguments))
 
     async def aclose(self) -> None:
         """See `Calls`."""
-        self._closed = True
-        if self._running:
-            await asyncio.wait(self._running, timeout=CLOSE_LIMIT_SECONDS)
+        await self._calls.close()
         await self._connections.aclose()
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever asked may be gone, and then nobody else looks at it
 
     async def _repeated(self, function: str, arguments: Mapping[str, Argument]) -> Any:
         body = {name: _on_the_wire(value) for name, value in arguments.items()}
