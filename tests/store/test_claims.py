@@ -492,6 +492,7 @@ OWNS_AFTER: dict[str, dict[str, str]] = {
     "automatic": dict(zip(DOORS, ("second", "second", "payment", "payment", "payment"), strict=True)),
 }
 """Who owns the account when the column's door is used right after the row's."""
+SWAPPED = {"first": "second", "second": "first", "payment": "payment"}
 
 
 @pytest.mark.parametrize(("one", "other"), [*itertools.product(DOORS, DOORS)])
@@ -504,7 +505,8 @@ async def test_two_doors_at_once_have_one_winner(desk: Desk, one: str, other: st
     secrets = {"payment": owner(paid), "first": token("first"), "second": token("second")}
     purses = {name: await desk.of(secret) for name, secret in secrets.items()}
     alive = {name: purse[0] for name, purse in purses.items() if purse is not None}
-    assert alive == {OWNS_AFTER[one][other]: 1_000}
+    in_turn, the_other_way_round = OWNS_AFTER[one][other], SWAPPED[OWNS_AFTER[other][one]]
+    assert alive in ({in_turn: 1_000}, {the_other_way_round: 1_000})  # a network may deliver the second one first
     totals = await desk.ledger.totals()
     assert (totals.credited, totals.balance, totals.accounts) == (Msat(1_000), Msat(1_000), 1)
     assert await desk.ledger.audit() == []
