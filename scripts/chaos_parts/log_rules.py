@@ -16,6 +16,13 @@ WORD = re.compile(r"[A-Za-z0-9_+/-]{12,}")
 TRACEBACK = "Traceback (most recent call last)"
 """Whatever breaks outside is expected, and told in a line. This is what nobody thought of."""
 
+CUT_AT_STOP = re.compile(
+    r"Exception in ASGI application\n(?:(?!.*Exception in ASGI application).*\n)*?"
+    r".*CancelledError: Task cancelled, timeout graceful shutdown exceeded\n"
+)
+"""How uvicorn tells of a call that it cut because its server was stopped and the time to drain was over: a row of the
+table of endings, not a fault."""
+
 
 def differences(record: Record, logs: Iterable[Path]) -> Iterator[str]:
     """One sentence for each. Never the secret itself."""
@@ -28,7 +35,7 @@ def differences(record: Record, logs: Iterable[Path]) -> Iterator[str]:
         leaked = secrets.intersection(WORD.findall(text))
         if leaked:
             yield f"{log.name} holds {len(leaked)} secrets"
-        if tracebacks := text.count(TRACEBACK):
+        if tracebacks := CUT_AT_STOP.sub("", text).count(TRACEBACK):
             yield f"{log.name} tells of {tracebacks} faults of our own"
         if f"{PROMPT_MARK}-{record.nonce}" in text:
             yield f"{log.name} holds a prompt"

@@ -272,6 +272,23 @@ def test_logs_are_searched(tmp_path: Path, log: str, sentence: str):
     assert found(sides, tmp_path) == [sentence]
 
 
+def test_a_call_that_was_cut_when_its_server_stopped_is_no_fault(tmp_path: Path):
+    """uvicorn tells of it with a traceback; one that ends otherwise, before or after it, is still found."""
+    fault = "ERROR:    Exception in ASGI application\nTraceback (most recent call last):\n  File x\nKeyError: 1\n"
+    cut = (
+        "ERROR:    Exception in ASGI application\nTraceback (most recent call last):\n  File x\n"
+        "aiohttp.SocketTimeoutError: late\n\nThe above exception was the direct cause of the following exception:\n\n"
+        "Traceback (most recent call last):\n  File y\n"
+        "asyncio.exceptions.CancelledError: Task cancelled, timeout graceful shutdown exceeded\n"
+    )
+    log = tmp_path / "server-0.0.log"
+
+    for text, faults in ((cut + cut, 0), (fault + cut, 1), (cut + fault, 1), (cut + fault + cut, 1)):
+        log.write_text(text)
+        told = [f"server-0.0.log tells of {faults} faults of our own"] if faults else []
+        assert found(honest(), tmp_path) == told
+
+
 def test_a_server_that_grows_is_found(tmp_path: Path):
     """Memory has a bound."""
     sides = honest()
