@@ -126,6 +126,8 @@ class Fleet:
             process = await self._start(life)
             self._running[server] = life, process
             self.record.lives.append(life)
+            if self._over:  # it was being started when all were stopped
+                process.terminate()
             life.status = await process.wait()
             self._buried(life)
             if life.status == STARTUP_FAILED:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +44,34 @@ async def test_nothing_is_lost_and_nothing_doubled(ledger: str) -> None:
     assert rows["holds that live"] == 0
     assert rows["servers killed with -9 at random"] + rows["servers killed at a named point"] >= 1
     assert rows["of them kept and handed out free"] >= 1
+
+
+async def test_a_run_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
+    """SIGTERM stops servers and doubles, also the server that is being started again at that moment."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "scripts" / "chaos"), "--calls", "5000", "--keep", str(tmp_path)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    second_life = tmp_path / "server-0.1.log"
+    async with asyncio.timeout(RUN_LIMIT_SECONDS):
+        while not second_life.exists():
+            await asyncio.sleep(0.005)
+        before = writing_to(tmp_path)
+        process.terminate()
+        await process.wait()
+
+    assert process.returncode == 1
+    assert "doubles.log" in before
+    assert writing_to(tmp_path) == set()
+
+
+def writing_to(directory: Path) -> set[str]:
+    """The logs there that some process has open."""
+    found: set[str] = set()
+    for standard_error in Path("/proc").glob("[0-9]*/fd/2"):
+        with contextlib.suppress(OSError):
+            file = standard_error.readlink()
+            if file.parent == directory:
+                found.add(file.name)
+    return found
