@@ -11,10 +11,9 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lib.core.endings import Ending
 from lib.core.money import Msat
+from lib.store import arguments, postgres_pool
 from lib.store import postgres_outcomes as outcomes
-from lib.store import postgres_pool
 from lib.store import postgres_values as values
 from lib.store.ledger import (
     TOPUP_GRACE_SECONDS,
@@ -25,8 +24,6 @@ from lib.store.ledger import (
     LedgerWentBack,
     Owed,
     Owner,
-    OwnerKind,
-    PaymentKind,
     Revoked,
     TooMuch,
     Topup,
@@ -60,7 +57,6 @@ if TYPE_CHECKING:
     from lib.store.watermark import Watermark
 
 Randomness: TypeAlias = Callable[[int], bytes]
-PAGE_LIMIT_ROWS = 1_000
 ACCOUNT_ID_BYTES = 16
 
 
@@ -154,8 +150,7 @@ class PostgresLedger:
 
     async def open_topup(self, topup: Topup, expires_in_seconds: float) -> None:
         """See `Ledger`."""
-        if topup.kind is PaymentKind.CALL or (topup.kind is PaymentKind.REFILL) != (topup.account is not None):
-            raise ValueError("a refill belongs to an account, a top-up to none, and calls are not written down")
+        arguments.require_topup(topup)
         told = await self._call(
             "alb_open_topup", p_topup=values.topup_facts(topup), p_expires_in_us=values.micros(expires_in_seconds)
         )
@@ -164,7 +159,7 @@ class PostgresLedger:
 
     async def open_topups(self, limit: int) -> Sequence[Topup]:
         """See `Ledger`. `limit` from 1 to 1,000."""
-        _require_page(limit)
+        arguments.require_page(limit)
         return [values.topup(row) for row in await self._call("alb_open_topups", p_limit=limit)]
 
     async def close_topup(self, payment_hash: bytes) -> None:
@@ -200,11 +195,7 @@ class PostgresLedger:
         self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: TokenAnswer | None = None
     ) -> ClaimOutcome:
         """See `Ledger`."""
-        _require_token(token)
-        if not payment.confirmed:
-            raise ValueError("nothing is claimed before the node has confirmed it")
-        if keep is not None and how is not ClaimKind.MACAROON:
-            raise ValueError("a bare preimage is known to others: what it claimed is not told again")
+        arguments.require_claim(payment, token, how, keep)
         told = await self._call(
             "alb_claim",
             p_op_id=op_id,
@@ -220,8 +211,8 @@ class PostgresLedger:
         self, op_id: str, token: Owner, new_token: Owner, keep: TokenAnswer | None = None
     ) -> RotateOutcome:
         """See `Ledger`."""
-        _require_token(token)
-        _require_token(new_token)
+        arguments.require_token(token)
+        arguments.require_token(new_token)
         told = await self._call(
             "alb_rotate",
             p_op_id=op_id,
@@ -233,7 +224,7 @@ class PostgresLedger:
 
     async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:
         """See `Ledger`."""
-        _require_token(token)
+        arguments.require_token(token)
         told = await self._call("alb_revoke", p_op_id=op_id, p_token=token.digest)
         if told["outcome"] == "owed":
             return Owed(Msat(told["balance_msat"]), Msat(told["held_msat"]))
@@ -241,8 +232,7 @@ class PostgresLedger:
 
     async def adjust(self, op_id: str, account: str, amount: Msat, reason: str) -> Adjusted | TooMuch | Gone:
         """See `Ledger`. Raises ValueError for nothing, or for no reason."""
-        if not amount or not reason.strip():
-            raise ValueError("an adjustment has an amount and a reason")
+        arguments.require_adjustment(amount, reason)
         told = await self._call(
             "alb_adjust", p_op_id=op_id, p_account=account, p_amount_msat=amount.value, p_reason=reason
         )
@@ -271,10 +261,7 @@ class PostgresLedger:
 
         Once it has raised HoldUnknown, a request for this hold that is still on its way will reserve nothing.
         """
-        if settlement.charge < Msat.ZERO:
-            raise ValueError("a charge is never negative")
-        if settlement.ending is Ending.LAPSED:
-            raise ValueError("a hold lapses with its lease; nobody settles it so")
+        arguments.require_settlement(settlement)
         told = await self._call("alb_settle", p_settlement=values.settlement_facts(settlement))
         if told["outcome"] != "settled":
             raise outcomes.refusal(told, settlement.hold_id)
@@ -295,13 +282,13 @@ class PostgresLedger:
 
     async def entries(self, account: str, *, before: int | None, limit: int) -> Sequence[Entry]:
         """See `Ledger`. `limit` from 1 to 1,000."""
-        _require_page(limit)
+        arguments.require_page(limit)
         rows = await self._call("alb_entries", p_account=account, p_before=before, p_limit=limit)
         return [values.entry(row) for row in rows]
 
     async def in_doubt(self, limit: int) -> Sequence[CreditInDoubt]:
         """See `Ledger`. `limit` from 1 to 1,000."""
-        _require_page(limit)
+        arguments.require_page(limit)
         return [values.credit_in_doubt(row) for row in await self._call("alb_in_doubt", p_limit=limit)]
 
     async def newest_confirmed(self) -> bytes | None:
@@ -334,7 +321,7 @@ class PostgresLedger:
 
     async def reviews(self, limit: int) -> Sequence[Review]:
         """See `Ledger`. `limit` from 1 to 1,000."""
-        _require_page(limit)
+        arguments.require_page(limit)
         return [values.review(row) for row in await self._call("alb_reviews", p_limit=limit)]
 
     async def approve(self, payment_hash: bytes) -> bool:
@@ -391,13 +378,3 @@ async def _look(calls: Calls, watermark: Watermark) -> None:
     """Remember where the ledger is. Raises LedgerWentBack."""
     mark = watermark.mark()
     await watermark.observe(values.position(await calls.call("alb_position")), mark)
-
-
-def _require_page(limit: int) -> None:
-    if not 1 <= limit <= PAGE_LIMIT_ROWS:
-        raise ValueError(f"a page has 1 to {PAGE_LIMIT_ROWS} rows")
-
-
-def _require_token(owner: Owner) -> None:
-    if owner.kind is not OwnerKind.TOKEN:
-        raise ValueError("accounts are handed over from token to token, and to tokens")

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
-from lib.core.endings import Ending
 from lib.core.money import Msat
 from lib.store import (
+    arguments,
     schema,
     sqlite_answers,
     sqlite_audit,
@@ -36,8 +36,6 @@ from lib.store.ledger import (
     Gone,
     LedgerWentBack,
     Owner,
-    OwnerKind,
-    PaymentKind,
     Topup,
     UnderReview,
 )
@@ -84,7 +82,6 @@ Randomness: TypeAlias = Callable[[int], bytes]
 OPERATION_LIMIT_SECONDS = 30.0
 SCAN_LIMIT_SECONDS = 600.0
 """For what reads everything: totals, losses, audit."""
-PAGE_LIMIT_ROWS = 1_000
 LEDGER_ID_BYTES = 16
 ACCOUNT_ID_BYTES = 16
 
@@ -183,13 +180,12 @@ class SqliteLedger:
 
     async def open_topup(self, topup: Topup, expires_in_seconds: float) -> None:
         """See `Ledger`."""
-        if topup.kind is PaymentKind.CALL or (topup.kind is PaymentKind.REFILL) != (topup.account is not None):
-            raise ValueError("a refill belongs to an account, a top-up to none, and calls are not written down")
+        arguments.require_topup(topup)
         await self._write(lambda db: sqlite_topups.open_topup(db, topup, expires_in_seconds))
 
     async def open_topups(self, limit: int) -> Sequence[Topup]:
         """See `Ledger`. `limit` from 1 to 1,000."""
-        _require_page(limit)
+        arguments.require_page(limit)
         return await self._reader.run(lambda db: sqlite_topups.open_topups(db, limit))
 
     async def close_topup(self, payment_hash: bytes) -> None:
@@ -209,11 +205,7 @@ class SqliteLedger:
         self, op_id: str, payment: Payment, token: Owner, how: ClaimKind, keep: TokenAnswer | None = None
     ) -> ClaimOutcome:
         """See `Ledger`."""
-        _require_token(token)
-        if not payment.confirmed:
-            raise ValueError("nothing is claimed before the node has confirmed it")
-        if keep is not None and how is not ClaimKind.MACAROON:
-            raise ValueError("a bare preimage is known to others: what it claimed is not told again")
+        arguments.require_claim(payment, token, how, keep)
         account = self._new_account_id()
         if keep is not None:
             return await self._write(
@@ -225,21 +217,20 @@ class SqliteLedger:
         self, op_id: str, token: Owner, new_token: Owner, keep: TokenAnswer | None = None
     ) -> RotateOutcome:
         """See `Ledger`."""
-        _require_token(token)
-        _require_token(new_token)
+        arguments.require_token(token)
+        arguments.require_token(new_token)
         if keep is not None:
             return await self._writer.run(lambda db: sqlite_owners.rotate_and_keep(db, op_id, token, new_token, keep))
         return await self._write(lambda db: sqlite_owners.rotate(db, op_id, token, new_token))
 
     async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:
         """See `Ledger`."""
-        _require_token(token)
+        arguments.require_token(token)
         return await self._write(lambda db: sqlite_owners.revoke(db, op_id, token))
 
     async def adjust(self, op_id: str, account: str, amount: Msat, reason: str) -> Adjusted | TooMuch | Gone:
         """See `Ledger`. Raises ValueError for nothing, or for no reason."""
-        if not amount or not reason.strip():
-            raise ValueError("an adjustment has an amount and a reason")
+        arguments.require_adjustment(amount, reason)
         return await self._write(lambda db: sqlite_credits.adjust(db, op_id, account, amount, reason))
 
     async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
@@ -248,10 +239,7 @@ class SqliteLedger:
 
     async def settle(self, settlement: Settlement) -> Settled:
         """See `Ledger`. Raises HoldUnknown, HoldEnded, and ValueError for a charge outside of 0 to the ceiling."""
-        if settlement.charge < Msat.ZERO:
-            raise ValueError("a charge is never negative")
-        if settlement.ending is Ending.LAPSED:
-            raise ValueError("a hold lapses with its lease; nobody settles it so")
+        arguments.require_settlement(settlement)
         return await self._write(lambda db: sqlite_holds.settle(db, settlement))
 
     async def note_left(self, hold_id: str) -> None:
@@ -268,12 +256,12 @@ class SqliteLedger:
 
     async def entries(self, account: str, *, before: int | None, limit: int) -> Sequence[Entry]:
         """See `Ledger`. `limit` from 1 to 1,000."""
-        _require_page(limit)
+        arguments.require_page(limit)
         return await self._reader.run(lambda db: sqlite_reads.entries(db, account, before, limit))
 
     async def in_doubt(self, limit: int) -> Sequence[CreditInDoubt]:
         """See `Ledger`. `limit` from 1 to 1,000."""
-        _require_page(limit)
+        arguments.require_page(limit)
         return await self._reader.run(lambda db: sqlite_reads.in_doubt(db, limit))
 
     async def newest_confirmed(self) -> bytes | None:
@@ -301,7 +289,7 @@ class SqliteLedger:
 
     async def reviews(self, limit: int) -> Sequence[Review]:
         """See `Ledger`. `limit` from 1 to 1,000."""
-        _require_page(limit)
+        arguments.require_page(limit)
         return await self._reader.run(lambda db: sqlite_restored.reviews(db, limit))
 
     async def approve(self, payment_hash: bytes) -> bool:
@@ -351,16 +339,6 @@ class SqliteLedger:
 
 def _nothing(_: sqlite3.Connection) -> None:
     """An operation that only has the ledger looked at."""
-
-
-def _require_page(limit: int) -> None:
-    if not 1 <= limit <= PAGE_LIMIT_ROWS:
-        raise ValueError(f"a page has 1 to {PAGE_LIMIT_ROWS} rows")
-
-
-def _require_token(owner: Owner) -> None:
-    if owner.kind is not OwnerKind.TOKEN:
-        raise ValueError("accounts are handed over from token to token, and to tokens")
 
 
 def _open(path: Path, clock: ClockUs, randomness: Randomness) -> _Opened:
