@@ -68,6 +68,35 @@ class FlatPrice(Strict):
         return self
 
 
+class PatchVision(Strict):
+    """Images are billed by patches of 32 × 32 pixels."""
+
+    rule: Literal["patch"]
+    """By patches."""
+    multiplier: Annotated[Decimal, Field(gt=0)]
+    """Tokens per patch."""
+    budget: Positive | None = None
+    """Patches an image has at most: a larger one is scaled down. Default: there is no such limit."""
+
+
+class TileVision(Strict):
+    """Images are scaled, then billed by tiles of 512 × 512 pixels."""
+
+    rule: Literal["tile"]
+    """By tiles."""
+    base: Count
+    """Tokens of every image; all of them if its `detail` is `low`."""
+    tile: Count
+    """Tokens per tile."""
+    short_side: Positive = 768
+    """Pixels of the shorter side after scaling."""
+    square: Positive = 2048
+    """Pixels of the longer side at most."""
+
+
+Vision = Annotated[PatchVision | TileVision, Field(discriminator="rule")]
+
+
 class Model(Strict):
     """One model of an endpoint, with its price and limits."""
 
@@ -81,6 +110,8 @@ class Model(Strict):
     """Dollars for each answer beside its tokens, before our markup."""
     flat: FlatPrice | None = None
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
+    vision: Vision | None = None
+    """How many tokens an image in the input can be. Default: images are not sold with this model."""
     markup: Markup = None
     """Factor on upstream's prices; default: the endpoint's."""
     minimum_msat: Minimum = None
