@@ -10,6 +10,9 @@ from lib.services import Services
 from lib.throttle import Share, network_of
 from lib.web.client_address import client_address
 
+QUESTIONS_PER_IP_PER_MINUTE = 480
+"""About invoices, by who holds their macaroons: eight pages behind one address may ask every second."""
+
 
 async def count_unpaid(services: Services, scope: Scope) -> None:
     """Count one request against its address and network. Raises ApiError rate_limited with Retry-After.
@@ -19,6 +22,18 @@ async def count_unpaid(services: Services, scope: Scope) -> None:
     wait = await on_ledger(services.throttle.wait_seconds(*_shares(services, scope)))
     if wait:
         raise retry_after(Code.RATE_LIMITED, wait, "Too many unpaid requests from your address.")
+
+
+async def count_waiting(services: Services, scope: Scope) -> None:
+    """Count one question of somebody who waits for their own invoice to be paid. Raises ApiError rate_limited.
+
+    Apart from what is unpaid: a page that asks every second must not use up what its next call needs.
+    """
+    address = client_address(scope, services.settings.trusted_proxies)
+    share = Share("waiting", address, QUESTIONS_PER_IP_PER_MINUTE)
+    wait = await on_ledger(services.throttle.wait_seconds(share))
+    if wait:
+        raise retry_after(Code.RATE_LIMITED, wait, "Your address asks for its invoices too often.")
 
 
 def is_used_up(services: Services, scope: Scope) -> bool:
