@@ -5,9 +5,13 @@ Dollars are exact decimals in strings, msat are integers, sats are rounded down,
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypeAliasType
+
+JsonValue = TypeAliasType("JsonValue", "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None")
+JsonObject = dict[str, JsonValue]
 
 
 class Shape(BaseModel):
@@ -55,7 +59,7 @@ class E2e(Shape):
     """How the end-to-end script proves an endpoint."""
 
     required_field: str
-    invalid: dict[str, Any]
+    invalid: JsonObject
     keyword: str
 
 
@@ -63,9 +67,9 @@ class Example(Shape):
     """A request that works."""
 
     content_type: str
-    body: dict[str, Any] | None
+    body: JsonObject | None
     """The JSON body."""
-    fields: dict[str, Any] | None
+    fields: JsonObject | None
     """The fields of a multipart body; a value `@name` is a sample file."""
     e2e: E2e
 
@@ -142,12 +146,12 @@ class CodeExample(Shape):
 class Parameters(Shape):
     """The rules of a body: what is not listed is refused before any invoice."""
 
-    properties: dict[str, Any]
+    properties: JsonObject
     """JSON Schema (2020-12) of each allowed field."""
     required: list[str]
     refused: dict[str, str]
     """Fields that are not sold, each with why."""
-    forced: dict[str, Any]
+    forced: JsonObject
     """Fields sent to the provider with this value whatever you send."""
     replaced: list[str]
     """Fields sent as a keyed hash of your account instead of what you send."""

@@ -4,112 +4,112 @@
  */
 
 export interface paths {
-    readonly "/topup": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/topup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly get?: never;
-        readonly put?: never;
+        get?: never;
+        put?: never;
         /**
          * Post Topup
          * @description Ask for a top-up, or with a token for a refill: 402. A paid top-up's credential sent here is its claim: 200.
          */
-        readonly post: operations["post_topup_topup_post"];
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        post: operations["post_topup_topup_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/topup/claim": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/topup/claim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly get?: never;
-        readonly put?: never;
+        get?: never;
+        put?: never;
         /**
          * Post Claim
          * @description A token for a payment: by its macaroon and proof, or for a small top-up by its bare preimage.
          */
-        readonly post: operations["post_claim_topup_claim_post"];
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        post: operations["post_claim_topup_claim_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/token/rotate": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/token/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly get?: never;
-        readonly put?: never;
+        get?: never;
+        put?: never;
         /**
          * Post Rotate
          * @description A new token for the account; the old one is gone.
          */
-        readonly post: operations["post_rotate_api_token_rotate_post"];
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        post: operations["post_rotate_api_token_rotate_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/token": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly get?: never;
-        readonly put?: never;
-        readonly post?: never;
+        get?: never;
+        put?: never;
+        post?: never;
         /**
          * Delete Token
          * @description Give a token up for ever, once nothing is owed to it.
          */
-        readonly delete: operations["delete_token_api_token_delete"];
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        delete: operations["delete_token_api_token_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/usage": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Usage
          * @description The account's history, newest first; `next_cursor` goes into `?before=` for the next page.
          */
-        readonly get: operations["get_usage_api_usage_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_usage_api_usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/invoices/{payment_hash}": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/invoices/{payment_hash}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Invoice
@@ -117,194 +117,194 @@ export interface paths {
          *
          *     `expires_in` is for how many seconds it can still be paid.
          */
-        readonly get: operations["get_invoice_api_invoices__payment_hash__get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_invoice_api_invoices__payment_hash__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/catalog": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/catalog": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Catalog
          * @description What is sold, at the prices of this moment.
          */
-        readonly get: operations["get_catalog_api_catalog_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_catalog_api_catalog_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/{api}/v1/models": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/{api}/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Models
          * @description What an API sells, or below `/v1` all of them, in OpenAI's shape.
          */
-        readonly get: operations["get_models__api__v1_models_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_models__api__v1_models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/v1/models": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Models
          * @description What an API sells, or below `/v1` all of them, in OpenAI's shape.
          */
-        readonly get: operations["get_models_v1_models_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_models_v1_models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/balance": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/balance": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Balance
          * @description The account of the credential presented. A paid, unused L402 credential is credited first.
          */
-        readonly get: operations["get_balance_api_balance_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_balance_api_balance_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/health/live": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/health/live": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Live
          * @description The process answers.
          */
-        readonly get: operations["get_live_api_health_live_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_live_api_health_live_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/health/ready": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/health/ready": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Ready
          * @description Whether everything that a sale needs was there when last looked at: 200 or 503.
          */
-        readonly get: operations["get_ready_api_health_ready_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_ready_api_health_ready_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/health": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Health
          * @description The same, always 200.
          */
-        readonly get: operations["get_health_api_health_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_health_api_health_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/errors": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Errors
          * @description Every error that a client can be told, by status and code.
          */
-        readonly get: operations["get_errors_api_errors_get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_errors_api_errors_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
-    readonly "/api/catalog/{api}/{path}": {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    "/api/catalog/{api}/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
         /**
          * Get Endpoint
          * @description One endpoint in full: prices, the rules of its body, and programs that call it.
          */
-        readonly get: operations["get_endpoint_api_catalog__api___path__get"];
-        readonly put?: never;
-        readonly post?: never;
-        readonly delete?: never;
-        readonly options?: never;
-        readonly head?: never;
-        readonly patch?: never;
-        readonly trace?: never;
+        get: operations["get_endpoint_api_catalog__api___path__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
     };
 }
 export type webhooks = Record<string, never>;
@@ -314,596 +314,599 @@ export interface components {
          * Api
          * @description One provider's shelf.
          */
-        readonly Api: {
+        Api: {
             /** Name */
-            readonly name: string;
+            name: string;
             /**
              * Default
              * @description Whether it also answers on `/v1/…`.
              */
-            readonly default: boolean;
+            default: boolean;
             /** Title */
-            readonly title: string;
+            title: string;
             /** Available */
-            readonly available: boolean;
+            available: boolean;
             /**
              * Unavailable Reason
              * @description One sentence, when it is not available.
              */
-            readonly unavailable_reason: string | null;
+            unavailable_reason: string | null;
             /** Endpoints */
-            readonly endpoints: readonly components["schemas"]["Endpoint"][];
+            endpoints: components["schemas"]["Endpoint"][];
         };
         /**
          * Balance
          * @description The account of the credential presented.
          */
-        readonly Balance: {
+        Balance: {
             /**
              * Kind
              * @enum {string}
              */
-            readonly kind: "token" | "l402";
+            kind: "token" | "l402";
             /**
              * Status
              * @enum {string}
              */
-            readonly status: "active" | "unconfirmed" | "frozen";
+            status: "active" | "unconfirmed" | "frozen";
             /** Balance Sats */
-            readonly balance_sats: number;
+            balance_sats: number;
             /** Balance Msat */
-            readonly balance_msat: number;
+            balance_msat: number;
             /**
              * Held Msat
              * @description Held by running calls.
              */
-            readonly held_msat: number;
+            held_msat: number;
             /** Available Msat */
-            readonly available_msat: number;
+            available_msat: number;
         };
         /**
          * BtcPrice
          * @description What a bitcoin costs.
          */
-        readonly BtcPrice: {
+        BtcPrice: {
             /** Usd */
-            readonly usd: string;
+            usd: string;
             /** At */
-            readonly at: string;
+            at: string;
             /** Age Seconds */
-            readonly age_seconds: number;
+            age_seconds: number;
         };
         /**
          * Catalog
          * @description What is sold, at the prices of this moment.
          */
-        readonly Catalog: {
+        Catalog: {
             /** Title */
-            readonly title: string;
+            title: string;
             /**
              * Demo
              * @description Play money and canned answers.
              */
-            readonly demo: boolean;
+            demo: boolean;
             /** @description Null while the price feed has nothing; then nothing has a price in sats. */
-            readonly btc_price: components["schemas"]["BtcPrice"] | null;
-            readonly topup: components["schemas"]["TopupRules"];
+            btc_price: components["schemas"]["BtcPrice"] | null;
+            topup: components["schemas"]["TopupRules"];
             /** Apis */
-            readonly apis: readonly components["schemas"]["Api"][];
+            apis: components["schemas"]["Api"][];
         };
         /**
          * CodeExample
          * @description A program that buys the endpoint's example. `{{origin}}` stands for this server, `{{token}}` for a token.
          */
-        readonly CodeExample: {
+        CodeExample: {
             /** Id */
-            readonly id: string;
+            id: string;
             /** Title */
-            readonly title: string;
+            title: string;
             /**
              * Language
              * @enum {string}
              */
-            readonly language: "bash" | "python" | "javascript";
+            language: "bash" | "python" | "javascript";
             /**
              * Needs
              * @description What must be installed.
              */
-            readonly needs: string;
+            needs: string;
             /** Code */
-            readonly code: string;
+            code: string;
         };
         /**
          * E2e
          * @description How the end-to-end script proves an endpoint.
          */
-        readonly E2e: {
+        E2e: {
             /** Required Field */
-            readonly required_field: string;
+            required_field: string;
             /** Invalid */
-            readonly invalid: {
-                readonly [key: string]: unknown;
+            invalid: {
+                [key: string]: JsonValue;
             };
             /** Keyword */
-            readonly keyword: string;
+            keyword: string;
         };
         /**
          * Endpoint
          * @description One thing that is sold.
          */
-        readonly Endpoint: {
+        Endpoint: {
             /** Method */
-            readonly method: string;
+            method: string;
             /**
              * Path
              * @description Below the API's name, as its provider calls it.
              */
-            readonly path: string;
+            path: string;
             /**
              * Url
              * @description On this server.
              */
-            readonly url: string;
+            url: string;
             /** Title */
-            readonly title: string;
+            title: string;
             /** Content Type */
-            readonly content_type: string;
+            content_type: string;
             /** Streaming */
-            readonly streaming: boolean;
-            readonly limits: components["schemas"]["Limits"];
+            streaming: boolean;
+            limits: components["schemas"]["Limits"];
             /** Models */
-            readonly models: readonly components["schemas"]["Model"][];
-            readonly example: components["schemas"]["Example"];
+            models: components["schemas"]["Model"][];
+            example: components["schemas"]["Example"];
         };
         /**
          * EndpointDetail
          * @description All that there is to know to call an endpoint.
          */
-        readonly EndpointDetail: {
+        EndpointDetail: {
             /** Api */
-            readonly api: string;
-            readonly endpoint: components["schemas"]["Endpoint"];
-            readonly parameters: components["schemas"]["Parameters"];
+            api: string;
+            endpoint: components["schemas"]["Endpoint"];
+            parameters: components["schemas"]["Parameters"];
             /** Examples */
-            readonly examples: readonly components["schemas"]["CodeExample"][];
+            examples: components["schemas"]["CodeExample"][];
         };
         /**
          * Entry
          * @description One line of an account's history. The members from `request_id` on are null where they do not apply.
          */
-        readonly Entry: {
+        Entry: {
             /** Id */
-            readonly id: number;
+            id: number;
             /** At */
-            readonly at: string;
+            at: string;
             /**
              * Type
              * @enum {string}
              */
-            readonly type: "credit" | "charge" | "over" | "adjust";
+            type: "credit" | "charge" | "over" | "adjust";
             /**
              * Amount Msat
              * @description Negative for a charge.
              */
-            readonly amount_msat: number;
+            amount_msat: number;
             /**
              * Balance Msat
              * @description After it.
              */
-            readonly balance_msat: number;
+            balance_msat: number;
             /** Request Id */
-            readonly request_id: string | null;
+            request_id: string | null;
             /** Api */
-            readonly api: string | null;
+            api: string | null;
             /** Path */
-            readonly path: string | null;
+            path: string | null;
             /** Model */
-            readonly model: string | null;
+            model: string | null;
             /** Ending */
-            readonly ending: string | null;
+            ending: string | null;
             /** Usage */
-            readonly usage: {
-                readonly [key: string]: unknown;
+            usage: {
+                [key: string]: unknown;
             } | null;
             /** Payment Hash */
-            readonly payment_hash: string | null;
+            payment_hash: string | null;
         };
         /**
          * Error
          * @description OpenAI's shape; some codes have more members.
          */
-        readonly Error: {
+        Error: {
             /** Message */
-            readonly message: string;
+            message: string;
             /** Type */
-            readonly type: string;
+            type: string;
             /** Param */
-            readonly param: string | null;
+            param: string | null;
             /** Code */
-            readonly code: string;
+            code: string;
             /** Next Action */
-            readonly next_action: string;
+            next_action: string;
         } & {
-            readonly [key: string]: unknown;
+            [key: string]: unknown;
         };
         /**
          * ErrorBody
          * @description Every error that is not a challenge.
          */
-        readonly ErrorBody: {
-            readonly error: components["schemas"]["Error"];
+        ErrorBody: {
+            error: components["schemas"]["Error"];
         };
         /**
          * ErrorRow
          * @description One line of the table of errors. No error charges anything.
          */
-        readonly ErrorRow: {
+        ErrorRow: {
             /** Code */
-            readonly code: string;
+            code: string;
             /** Status */
-            readonly status: number;
+            status: number;
             /** Type */
-            readonly type: string;
+            type: string;
             /**
              * Retry
              * @description Whether the same request can succeed later without a change.
              */
-            readonly retry: boolean;
+            retry: boolean;
             /** Message */
-            readonly message: string;
+            message: string;
             /** Next Action */
-            readonly next_action: string;
+            next_action: string;
         };
         /**
          * ErrorTable
          * @description Every error that a client can be told.
          */
-        readonly ErrorTable: {
+        ErrorTable: {
             /** Errors */
-            readonly errors: readonly components["schemas"]["ErrorRow"][];
+            errors: components["schemas"]["ErrorRow"][];
         };
         /**
          * Example
          * @description A request that works.
          */
-        readonly Example: {
+        Example: {
             /** Content Type */
-            readonly content_type: string;
+            content_type: string;
             /**
              * Body
              * @description The JSON body.
              */
-            readonly body: {
-                readonly [key: string]: unknown;
+            body: {
+                [key: string]: JsonValue;
             } | null;
             /**
              * Fields
              * @description The fields of a multipart body; a value `@name` is a sample file.
              */
-            readonly fields: {
-                readonly [key: string]: unknown;
+            fields: {
+                [key: string]: JsonValue;
             } | null;
-            readonly e2e: components["schemas"]["E2e"];
+            e2e: components["schemas"]["E2e"];
         };
         /**
          * Health
          * @description Everything that a sale needs.
          */
-        readonly Health: {
+        Health: {
             /**
              * Status
              * @enum {string}
              */
-            readonly status: "ok" | "not_ready";
+            status: "ok" | "not_ready";
             /**
              * Parts
              * @description `ledger`, `node`, `price`, and each upstream.
              */
-            readonly parts: {
-                readonly [key: string]: components["schemas"]["HealthPart"];
+            parts: {
+                [key: string]: components["schemas"]["HealthPart"];
             };
             /** Alarms */
-            readonly alarms: {
-                readonly [key: string]: string;
+            alarms: {
+                [key: string]: string;
             };
         };
         /**
          * HealthPart
          * @description What was last heard of one part.
          */
-        readonly HealthPart: {
+        HealthPart: {
             /** Ok */
-            readonly ok: boolean;
+            ok: boolean;
             /** Detail */
-            readonly detail: string;
+            detail: string;
         };
         /**
          * Invoice
          * @description What the node says about an invoice.
          */
-        readonly Invoice: {
+        Invoice: {
             /** Payment Hash */
-            readonly payment_hash: string;
+            payment_hash: string;
             /**
              * Status
              * @enum {string}
              */
-            readonly status: "open" | "paid" | "expired";
+            status: "open" | "paid" | "expired";
             /** Amount Sats */
-            readonly amount_sats: number;
+            amount_sats: number;
             /**
              * Expires In
              * @description For how many seconds it can still be paid.
              */
-            readonly expires_in: number;
+            expires_in: number;
         };
+        JsonValue: string | number | boolean | JsonValue[] | {
+            [key: string]: JsonValue;
+        } | null;
         /**
          * Limits
          * @description Bounds of a request.
          */
-        readonly Limits: {
+        Limits: {
             /** Max Body Bytes */
-            readonly max_body_bytes: number;
+            max_body_bytes: number;
         };
         /**
          * Live
          * @description The process answers.
          */
-        readonly Live: {
+        Live: {
             /**
              * Status
              * @constant
              */
-            readonly status: "ok";
+            status: "ok";
         };
         /**
          * Model
          * @description One model of an endpoint.
          */
-        readonly Model: {
+        Model: {
             /** Id */
-            readonly id: string;
+            id: string;
             /** Prices */
-            readonly prices: readonly components["schemas"]["Price"][];
+            prices: components["schemas"]["Price"][];
             /**
              * Context
              * @description Tokens it reads and writes in all.
              */
-            readonly context: number | null;
+            context: number | null;
             /** Max Output */
-            readonly max_output: number | null;
+            max_output: number | null;
             /**
              * Default Max Output
              * @description The output cap of a request that names none.
              */
-            readonly default_max_output: number | null;
+            default_max_output: number | null;
             /**
              * Typical Price Msat
              * @description What the endpoint's typical call costs on it.
              */
-            readonly typical_price_msat: number | null;
+            typical_price_msat: number | null;
             /**
              * Shutdown
              * @description The day from which it is not sold, `YYYY-MM-DD`.
              */
-            readonly shutdown: string | null;
+            shutdown: string | null;
         };
         /**
          * ModelCard
          * @description A model in OpenAI's shape.
          */
-        readonly ModelCard: {
+        ModelCard: {
             /** Id */
-            readonly id: string;
+            id: string;
             /**
              * Object
              * @constant
              */
-            readonly object: "model";
+            object: "model";
             /** Created */
-            readonly created: number;
+            created: number;
             /** Owned By */
-            readonly owned_by: string;
+            owned_by: string;
             /** Shutdown Date */
-            readonly shutdown_date: string | null;
+            shutdown_date: string | null;
         };
         /**
          * ModelList
          * @description What an SDK's `models.list()` reads.
          */
-        readonly ModelList: {
+        ModelList: {
             /**
              * Object
              * @constant
              */
-            readonly object: "list";
+            object: "list";
             /** Data */
-            readonly data: readonly components["schemas"]["ModelCard"][];
+            data: components["schemas"]["ModelCard"][];
         };
         /**
          * Parameters
          * @description The rules of a body: what is not listed is refused before any invoice.
          */
-        readonly Parameters: {
+        Parameters: {
             /**
              * Properties
              * @description JSON Schema (2020-12) of each allowed field.
              */
-            readonly properties: {
-                readonly [key: string]: unknown;
+            properties: {
+                [key: string]: JsonValue;
             };
             /** Required */
-            readonly required: readonly string[];
+            required: string[];
             /**
              * Refused
              * @description Fields that are not sold, each with why.
              */
-            readonly refused: {
-                readonly [key: string]: string;
+            refused: {
+                [key: string]: string;
             };
             /**
              * Forced
              * @description Fields sent to the provider with this value whatever you send.
              */
-            readonly forced: {
-                readonly [key: string]: unknown;
+            forced: {
+                [key: string]: JsonValue;
             };
             /**
              * Replaced
              * @description Fields sent as a keyed hash of your account instead of what you send.
              */
-            readonly replaced: readonly string[];
+            replaced: string[];
             /**
              * Dropped
              * @description Fields accepted and not sent on.
              */
-            readonly dropped: readonly string[];
+            dropped: string[];
             /**
              * Output Cap
              * @description Fields that bound the length of an answer, and so the most it can cost.
              */
-            readonly output_cap: readonly string[];
+            output_cap: string[];
             /**
              * Answers
              * @description The field that asks for several answers, each of which is paid.
              */
-            readonly answers: string | null;
+            answers: string | null;
         };
         /**
          * PaymentRequired
          * @description An invoice, and the macaroon that its payment makes worth something.
          */
-        readonly PaymentRequired: {
+        PaymentRequired: {
             /**
              * Status
              * @constant
              */
-            readonly status: "payment_required";
+            status: "payment_required";
             /**
              * Kind
              * @enum {string}
              */
-            readonly kind: "call" | "topup" | "refill";
+            kind: "call" | "topup" | "refill";
             /** Invoice */
-            readonly invoice: string;
+            invoice: string;
             /** Payment Hash */
-            readonly payment_hash: string;
+            payment_hash: string;
             /** Amount Sats */
-            readonly amount_sats: number;
+            amount_sats: number;
             /**
              * Expires In
              * @description Seconds in which the invoice can be paid.
              */
-            readonly expires_in: number;
+            expires_in: number;
             /** Macaroon */
-            readonly macaroon: string;
+            macaroon: string;
             /**
              * Max Price Msat
              * @description The most that this call can cost; of a call only.
              * @default null
              */
-            readonly max_price_msat: number | null;
+            max_price_msat: number | null;
             /**
              * Typical Price Msat
              * @description What such a call usually costs; of a call only.
              * @default null
              */
-            readonly typical_price_msat: number | null;
+            typical_price_msat: number | null;
             /**
              * Claim Url
              * @description Of a top-up only.
              * @default null
              */
-            readonly claim_url: string | null;
-            readonly error: components["schemas"]["Error"];
+            claim_url: string | null;
+            error: components["schemas"]["Error"];
         };
         /**
          * Price
          * @description One line of a price list. Amounts are null while there is no bitcoin price, or where no dollar price is.
          */
-        readonly Price: {
+        Price: {
             /**
              * Unit
              * @description What is counted: `input_token`, `cached_input_token`, `cache_write_token`, `output_token`, `call`, …
              */
-            readonly unit: string;
+            unit: string;
             /**
              * Per
              * @description How many units the amounts are for.
              */
-            readonly per: number;
+            per: number;
             /** Usd */
-            readonly usd: string | null;
+            usd: string | null;
             /** Msat */
-            readonly msat: number | null;
+            msat: number | null;
             /**
              * Sats
              * @description The same, exact.
              */
-            readonly sats: string | null;
+            sats: string | null;
         };
         /**
          * Refilled
          * @description A refill that has arrived; its balance only for who also shows the token.
          */
-        readonly Refilled: {
+        Refilled: {
             /**
              * Kind
              * @constant
              */
-            readonly kind: "refill";
+            kind: "refill";
             /** Credited Sats */
-            readonly credited_sats: number;
+            credited_sats: number;
             /** Credited Msat */
-            readonly credited_msat: number;
+            credited_msat: number;
             /** Balance Sats */
-            readonly balance_sats?: number | null;
+            balance_sats?: number | null;
             /** Balance Msat */
-            readonly balance_msat?: number | null;
+            balance_msat?: number | null;
         };
         /**
          * Token
          * @description A token. It is shown this once.
          */
-        readonly Token: {
+        Token: {
             /**
              * Kind
              * @enum {string}
              */
-            readonly kind: "topup" | "call" | "token";
+            kind: "topup" | "call" | "token";
             /** Token */
-            readonly token: string;
+            token: string;
             /** Balance Sats */
-            readonly balance_sats: number;
+            balance_sats: number;
             /** Balance Msat */
-            readonly balance_msat: number;
+            balance_msat: number;
         };
         /**
          * TopupRules
          * @description What can be topped up.
          */
-        readonly TopupRules: {
+        TopupRules: {
             /** Enabled */
-            readonly enabled: boolean;
+            enabled: boolean;
             /** Min Sats */
-            readonly min_sats: number;
+            min_sats: number;
             /** Max Sats */
-            readonly max_sats: number;
+            max_sats: number;
             /** Bare Claim Max Sats */
-            readonly bare_claim_max_sats: number;
+            bare_claim_max_sats: number;
         };
         /**
          * Usage
          * @description A page of the history, newest first.
          */
-        readonly Usage: {
+        Usage: {
             /** Entries */
-            readonly entries: readonly components["schemas"]["Entry"][];
+            entries: components["schemas"]["Entry"][];
             /**
              * Next Cursor
              * @description Goes into `?before=` for the next page; null on the last one.
              */
-            readonly next_cursor: number | null;
+            next_cursor: number | null;
         };
     };
     responses: never;
@@ -929,6 +932,7 @@ export type Example = components['schemas']['Example'];
 export type Health = components['schemas']['Health'];
 export type HealthPart = components['schemas']['HealthPart'];
 export type Invoice = components['schemas']['Invoice'];
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 export type Limits = components['schemas']['Limits'];
 export type Live = components['schemas']['Live'];
 export type Model = components['schemas']['Model'];
@@ -943,371 +947,371 @@ export type TopupRules = components['schemas']['TopupRules'];
 export type Usage = components['schemas']['Usage'];
 export type $defs = Record<string, never>;
 export interface operations {
-    readonly post_topup_topup_post: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    post_topup_topup_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: {
-            readonly content: {
-                readonly "application/json": {
+        requestBody?: {
+            content: {
+                "application/json": {
                     /** Amount Sats */
-                    readonly amount_sats?: number | null;
+                    amount_sats?: number | null;
                     /** Amount Usd */
-                    readonly amount_usd?: string | number | null;
+                    amount_usd?: string | number | null;
                 };
             };
         };
-        readonly responses: {
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Token"] | components["schemas"]["Refilled"];
+                    "application/json": components["schemas"]["Token"] | components["schemas"]["Refilled"];
                 };
             };
             /** @description Payment Required */
-            readonly 402: {
+            402: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["PaymentRequired"];
+                    "application/json": components["schemas"]["PaymentRequired"];
                 };
             };
         };
     };
-    readonly post_claim_topup_claim_post: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    post_claim_topup_claim_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: {
-            readonly content: {
-                readonly "application/json": {
+        requestBody?: {
+            content: {
+                "application/json": {
                     /** Macaroon */
-                    readonly macaroon?: string | null;
+                    macaroon?: string | null;
                     /** Preimage */
-                    readonly preimage?: string | null;
+                    preimage?: string | null;
                 };
             };
         };
-        readonly responses: {
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Token"] | components["schemas"]["Refilled"];
+                    "application/json": components["schemas"]["Token"] | components["schemas"]["Refilled"];
                 };
             };
             /** @description Payment Required */
-            readonly 402: {
+            402: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["ErrorBody"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
         };
     };
-    readonly post_rotate_api_token_rotate_post: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    post_rotate_api_token_rotate_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Token"];
+                    "application/json": components["schemas"]["Token"];
                 };
             };
         };
     };
-    readonly delete_token_api_token_delete: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    delete_token_api_token_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 204: {
+            204: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content?: never;
             };
         };
     };
-    readonly get_usage_api_usage_get: {
-        readonly parameters: {
-            readonly query?: {
-                readonly before?: number;
-                readonly limit?: number;
+    get_usage_api_usage_get: {
+        parameters: {
+            query?: {
+                before?: number;
+                limit?: number;
             };
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Usage"];
+                    "application/json": components["schemas"]["Usage"];
                 };
             };
         };
     };
-    readonly get_invoice_api_invoices__payment_hash__get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path: {
-                readonly payment_hash: string;
+    get_invoice_api_invoices__payment_hash__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                payment_hash: string;
             };
-            readonly cookie?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Invoice"];
+                    "application/json": components["schemas"]["Invoice"];
                 };
             };
             /** @description Not Found */
-            readonly 404: {
+            404: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["ErrorBody"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
         };
     };
-    readonly get_catalog_api_catalog_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    get_catalog_api_catalog_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Catalog"];
+                    "application/json": components["schemas"]["Catalog"];
                 };
             };
         };
     };
-    readonly get_models__api__v1_models_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    get_models__api__v1_models_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["ModelList"];
+                    "application/json": components["schemas"]["ModelList"];
                 };
             };
         };
     };
-    readonly get_models_v1_models_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    get_models_v1_models_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["ModelList"];
+                    "application/json": components["schemas"]["ModelList"];
                 };
             };
         };
     };
-    readonly get_balance_api_balance_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    get_balance_api_balance_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Balance"];
+                    "application/json": components["schemas"]["Balance"];
                 };
             };
             /** @description Unauthorized */
-            readonly 401: {
+            401: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["ErrorBody"];
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
         };
     };
-    readonly get_live_api_health_live_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    get_live_api_health_live_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Live"];
+                    "application/json": components["schemas"]["Live"];
                 };
             };
         };
     };
-    readonly get_ready_api_health_ready_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    get_ready_api_health_ready_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Health"];
+                    "application/json": components["schemas"]["Health"];
                 };
             };
             /** @description Service Unavailable */
-            readonly 503: {
+            503: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Health"];
+                    "application/json": components["schemas"]["Health"];
                 };
             };
         };
     };
-    readonly get_health_api_health_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    get_health_api_health_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["Health"];
+                    "application/json": components["schemas"]["Health"];
                 };
             };
         };
     };
-    readonly get_errors_api_errors_get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path?: never;
-            readonly cookie?: never;
+    get_errors_api_errors_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["ErrorTable"];
+                    "application/json": components["schemas"]["ErrorTable"];
                 };
             };
         };
     };
-    readonly get_endpoint_api_catalog__api___path__get: {
-        readonly parameters: {
-            readonly query?: never;
-            readonly header?: never;
-            readonly path: {
-                readonly api: string;
-                readonly path: string;
+    get_endpoint_api_catalog__api___path__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                api: string;
+                path: string;
             };
-            readonly cookie?: never;
+            cookie?: never;
         };
-        readonly requestBody?: never;
-        readonly responses: {
+        requestBody?: never;
+        responses: {
             /** @description Successful Response */
-            readonly 200: {
+            200: {
                 headers: {
-                    readonly [name: string]: unknown;
+                    [name: string]: unknown;
                 };
                 content: {
-                    readonly "application/json": components["schemas"]["EndpointDetail"];
+                    "application/json": components["schemas"]["EndpointDetail"];
                 };
             };
         };
