@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict
 
-from lib.web.contract import Shape
+from lib.web.contract import BtcPrice, Shape
 
 
 class Error(Shape):
@@ -113,6 +113,29 @@ class Invoice(Shape):
     amount_sats: int
     expires_in: int
     """For how many seconds it can still be paid."""
+
+
+class LineItem(Shape):
+    """A part of the most that a call can cost."""
+
+    unit: str
+    quantity: int
+    usd: str
+    msat: str
+    """Exact to a thousandth, rounded up."""
+
+
+class Quote(Shape):
+    """What a call can cost at most, and will typically. The items add up to the most, unless the minimum is more."""
+
+    model: str
+    amount_sats: int
+    """What its invoice would ask for."""
+    max_price_msat: int
+    typical_price_msat: int
+    minimum_price_msat: int
+    line_items: list[LineItem]
+    btc_price: BtcPrice
 
 
 class TopupWanted(Shape):

@@ -62,6 +62,10 @@ async def test_free_routes_answer_what_the_document_says(world: World):
         ],
         "/api/usage": [await client.get("/api/usage", headers=paid.headers)],
         "/api/token/rotate": [await client.post("/api/token/rotate", headers=token)],
+        "/api/quote/{path}": [
+            await client.post(f"/api/quote{CHAT}", json=HELLO),
+            await client.post(f"/api/quote{CHAT}", json={}),
+        ],
         CHAT: [await world.ask(), await world.ask({})],
     }
 
