@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lib.core.catalog import Catalog
 from lib.core.errors import ApiError, Code
 from lib.services import Services
-from lib.web import demo_wallet, prepaid, quote
+from lib.web import demo_wallet, discovery, prepaid, quote
 from lib.web.paid import PaidCalls
 from lib.web.replies import on_api_error, send_error
 from lib.web.request_id import RequestId
@@ -40,7 +40,7 @@ EXPOSED_HEADERS = (
     "Retry-After",
     "Payment-Receipt",
 )
-API_PREFIXES = ("/api/", "/topup", "/v1/", "/metrics", "/openapi.json", "/.well-known/")
+API_PREFIXES = ("/api/", "/topup", "/v1/", "/metrics", "/openapi.json", "/llms.txt", "/.well-known/")
 TOPUP_PAGE = "/topup"
 PREFLIGHT_SECONDS = 86_400
 TELEMETRY_OFF = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
@@ -74,6 +74,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
     app.add_middleware(RequestId)
     app.include_router(prepaid.router)
     app.include_router(router)
+    app.include_router(discovery.router)
     app.include_router(quote.router)
     app.include_router(demo_wallet.router)
     app.router.routes.append(Mount("/", app=Rest(Site(dist))))
