@@ -84,7 +84,6 @@ async def test_a_flat_price_is_one_call(world: World):
         (CHAT, {"model": "gpt-4o-mini"}, 400, "missing_required_field"),
         (CHAT, {**HELLO, "model": "gpt-2"}, 400, "model_not_supported"),
         ("/openai/v1/nothing", HELLO, 404, "api_not_found"),
-        (CHAT + "?beta=true", HELLO, 400, "invalid_field_value"),
     ],
 )
 async def test_a_bad_request_is_told_as_the_call_would(
@@ -105,13 +104,3 @@ async def test_what_leaks_state_is_not_sold_and_says_why(world: World, path: str
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (404, "api_not_found")
     assert "store" in error["message"]
-
-
-async def test_a_query_string_is_refused_before_any_invoice(world: World):
-    """Upstream's switches would change what is billed."""
-    before = await world.invoices()
-
-    answer = await world.client.post(CHAT + "?beta=true", json=HELLO)
-
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "query")
-    assert await world.invoices() == before
