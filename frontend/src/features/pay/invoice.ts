@@ -6,6 +6,7 @@ import { ServerUnreachable } from "../../shared/api";
 import type { PayWish } from "../../shared/payment";
 import { Refused, ask, reach } from "../../shared/request";
 import { type Payment, authorizationOf, paymentFrom } from "../../shared/wallet/payment";
+import { changePayment, dropPayments } from "../../shared/wallet/wallet";
 
 const ASK_EVERY_MS = 1_000;
 /** How long past its end an invoice is asked about: a payment may be on its way. */
@@ -40,6 +41,22 @@ function offerIn(refused: Refused, wish: PayWish): Payment | null {
   return paymentFrom(refused.body, about, Date.now());
 }
 
+/** Whether an invoice is paid, says the server's node; what is paid is remembered as such. */
+export async function askInvoice(payment: Payment, signal: AbortSignal): Promise<InvoiceState> {
+  const state = await ask<InvoiceState>(`/api/invoices/${payment.hash}`, {
+    authorization: authorizationOf(payment),
+    signal,
+  });
+  if (state.status === "paid") settle(payment);
+  return state;
+}
+
+/** A refill is on its balance by itself; everything else waits to be used. */
+export function settle(payment: Payment): void {
+  if (payment.kind === "refill") dropPayments([payment.hash]);
+  else changePayment(payment.hash, { state: "paid" });
+}
+
 /** Asks every second whether an invoice is paid, also when the window is in the background. */
 export function useInvoice(payment: Payment | null, everyMs = ASK_EVERY_MS) {
   return useQuery({
@@ -47,10 +64,7 @@ export function useInvoice(payment: Payment | null, everyMs = ASK_EVERY_MS) {
     enabled: payment !== null && payment.state === "open",
     queryFn: ({ signal }) => {
       if (payment === null) throw new Error("no payment");
-      return ask<InvoiceState>(`/api/invoices/${payment.hash}`, {
-        authorization: authorizationOf(payment),
-        signal,
-      });
+      return askInvoice(payment, signal);
     },
     refetchInterval: ({ state }) => (state.data?.status === "paid" ? false : everyMs),
     refetchIntervalInBackground: true,

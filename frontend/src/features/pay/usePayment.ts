@@ -4,7 +4,7 @@ import type { PayWish } from "../../shared/payment";
 import { useSecond } from "../../shared/useSecond";
 import type { Payment } from "../../shared/wallet/payment";
 import { changePayment, keepPayment, useWallet } from "../../shared/wallet/wallet";
-import { makeInvoice, useInvoice } from "./invoice";
+import { makeInvoice, settle, useInvoice } from "./invoice";
 import { type Attempt, type Stage, stageOf } from "./stage";
 import { type PayBy, wordsOf } from "./wallets";
 
@@ -57,9 +57,8 @@ export function usePayment(wish: PayWish, onPaid: (payment: Payment) => void): P
   const tell = useEffectEvent(() => {
     if (payment === null || told.current === payment.hash) return;
     told.current = payment.hash;
-    const paid: Payment = { ...payment, state: "paid" };
-    keepPayment(paid);
-    onPaid(paid);
+    settle(payment);
+    onPaid({ ...payment, state: "paid" });
   });
   useEffect(() => {
     if (stage === "paid") tell();

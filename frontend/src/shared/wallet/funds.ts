@@ -15,16 +15,22 @@ export interface Funds {
   readonly payment: Payment | null;
 }
 
-/** Paid and not used, newest first. */
+/** Paid and nothing done with it yet, newest first. */
 export function unused(wallet: Wallet): readonly Payment[] {
   return wallet.payments.filter(({ state }) => state === "paid");
 }
 
-/** Payments of calls with change on them, the largest first. */
+/** Payments of calls that can pay for more, the largest first. */
 export function withChange(wallet: Wallet): readonly Payment[] {
   return wallet.payments
-    .filter(({ state, balanceMsat }) => state === "used" && balanceMsat !== 0)
-    .toSorted((a, b) => (b.balanceMsat ?? 0) - (a.balanceMsat ?? 0));
+    .filter(({ kind, state, balanceMsat }) => kind === "call" && state !== "open" && balanceMsat !== 0)
+    .toSorted((a, b) => leftMsat(b) - leftMsat(a));
+}
+
+/** What is left on a payment, as far as is known here. */
+export function leftMsat(payment: Payment): number {
+  if (payment.state === "paid") return payment.balanceMsat ?? payment.amountSats * MSAT_PER_SAT;
+  return payment.balanceMsat ?? 0;
 }
 
 /** Invoices that can still be paid, newest first. */
@@ -36,7 +42,7 @@ export function unpaid(wallet: Wallet, now: number): readonly Payment[] {
 
 /** All change in this browser, in msat. */
 export function changeMsat(wallet: Wallet): number {
-  return withChange(wallet).reduce((sum, { balanceMsat }) => sum + (balanceMsat ?? 0), 0);
+  return withChange(wallet).reduce((sum, payment) => sum + leftMsat(payment), 0);
 }
 
 /** The change to use next: the payment with the most of it. */
@@ -46,7 +52,7 @@ export function changeFunds(wallet: Wallet): Funds | null {
   return {
     from: "change",
     authorization: authorizationOf(payment),
-    availableMsat: payment.balanceMsat,
+    availableMsat: leftMsat(payment),
     payment,
   };
 }
