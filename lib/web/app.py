@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lib.core.catalog import Catalog
 from lib.core.errors import ApiError, Code
 from lib.services import Services
-from lib.web import demo_wallet, prepaid
+from lib.web import demo_wallet, prepaid, quote
 from lib.web.paid import PaidCalls
 from lib.web.replies import on_api_error, send_error
 from lib.web.request_id import RequestId
@@ -74,6 +74,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
     app.add_middleware(RequestId)
     app.include_router(prepaid.router)
     app.include_router(router)
+    app.include_router(quote.router)
     app.include_router(demo_wallet.router)
     app.router.routes.append(Mount("/", app=Rest(Site(dist))))
     return app
@@ -132,4 +133,4 @@ class Rest:
         elif method in {"GET", "HEAD"} and (opens_page(scope) or (not catalog.covers(path) and not is_api(path))):
             await self._site(scope, receive, send)
         else:
-            await send_error(ApiError(Code.API_NOT_FOUND), scope, receive, send)
+            await send_error(ApiError(Code.API_NOT_FOUND, catalog.why_not(path)), scope, receive, send)
