@@ -61,7 +61,7 @@ class Sat:
 
 @dataclass(frozen=True, slots=True, order=True)
 class UsdPicos:
-    """10⁻¹² dollars: exact sums of tokens × rates, which are never whole micros."""
+    """10⁻¹² dollars: exact sums of units × rates, which are never whole micros."""
 
     value: int
     ZERO: ClassVar[UsdPicos]
@@ -98,25 +98,28 @@ class UsdMicros:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class TokenRate:
-    """A price per million tokens, in USD micros. A rate is not an amount: it cannot be added to one."""
+class Rate:
+    """A price per million units (tokens, characters, seconds, images, calls), in USD micros.
+
+    A rate is not an amount: it cannot be added to one.
+    """
 
     usd_micros_per_million: int
 
     @staticmethod
-    def from_usd_per_million(usd: Decimal, markup: Decimal = Decimal(1)) -> TokenRate:
-        """The published rate: upstream's dollars × markup, rounded up to a whole micro per million tokens.
+    def from_usd_per_million(usd: Decimal, markup: Decimal = Decimal(1)) -> Rate:
+        """The published rate: upstream's dollars × markup, rounded up to a whole micro per million units.
 
         What is published is what is charged: no other rounding happens before msat.
         """
-        return TokenRate(UsdMicros.from_usd_rounded_up(usd * markup).value)
+        return Rate(UsdMicros.from_usd_rounded_up(usd * markup).value)
 
-    def times(self, tokens: int) -> UsdPicos:
-        """Exact: a micro-dollar per million tokens is 10⁻¹² dollars a token."""
-        return UsdPicos(self.usd_micros_per_million * tokens)
+    def times(self, units: int) -> UsdPicos:
+        """Exact: a micro-dollar per million units is 10⁻¹² dollars a unit."""
+        return UsdPicos(self.usd_micros_per_million * units)
 
     def usd_per_million(self) -> Decimal:
-        """Exact dollars per million tokens, for screens."""
+        """Exact dollars per million units, for screens."""
         return UsdMicros(self.usd_micros_per_million).usd()
 
 
