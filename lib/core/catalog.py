@@ -87,6 +87,8 @@ class Model:
     max_output: int
     default_max_output: int
     shutdown: date | None
+    vision: schema.Vision | None = None
+    """What an image that it reads can cost."""
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -146,6 +148,14 @@ class Catalog:
         """The methods sold at this path, for `Allow`."""
         api, rest = self._split(path)
         return [method for method, sold in api.endpoints if sold == rest] if api else []
+
+    def why_not(self, path: str) -> str | None:
+        """Why what people look for at this path is not sold, if the operator says so."""
+        api, rest = self._split(path)
+        if api is None:
+            return None
+        said = api.rules.not_sold
+        return next((said[at] for at in said if rest == at or rest.startswith(at + "/")), None)
 
     def _split(self, path: str) -> tuple[Api | None, str]:
         if path.startswith("/v1/"):
@@ -212,4 +222,5 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         max_output=rules.max_output,
         default_max_output=rules.default_max_output,
         shutdown=rules.shutdown,
+        vision=rules.vision,
     )

@@ -14,6 +14,7 @@ from typing import ClassVar
 MSAT_PER_SAT = 1_000
 MSAT_PER_BTC = 100_000_000_000
 MICROS_PER_USD = 1_000_000
+MILLION = 1_000_000
 PICOS_PER_MICRO = 1_000_000
 
 
@@ -92,6 +93,10 @@ class UsdMicros:
         """Exact."""
         return UsdPicos(self.value * PICOS_PER_MICRO)
 
+    def as_rate(self) -> Rate:
+        """The rate at which one unit costs this."""
+        return Rate(self.value * MILLION)
+
     def usd(self) -> Decimal:
         """Exact dollars."""
         return Decimal(self.value).scaleb(-6)
@@ -146,6 +151,14 @@ class BtcPrice:
     def msat_rounded_up(self, amount: UsdPicos) -> Msat:
         """Convert dollars owed to msat. Rounds against the buyer, by less than 1 msat."""
         return Msat(-(-amount.value * MSAT_PER_BTC // (self.usd_micros * PICOS_PER_MICRO)))
+
+    def msat_of(self, amount: UsdPicos) -> Decimal:
+        """What dollars are in msat, unrounded, for screens: items of a quote."""
+        return Decimal(amount.value * MSAT_PER_BTC) / Decimal(self.usd_micros * PICOS_PER_MICRO)
+
+    def micros_rounded_up(self, amount: Msat) -> UsdMicros:
+        """What an msat amount is worth in dollars, for screens."""
+        return UsdMicros(-(-amount.value * self.usd_micros // MSAT_PER_BTC))
 
     def picos_rounded_down(self, amount: Msat) -> UsdPicos:
         """What an msat amount is worth in dollars, for screens and statistics."""

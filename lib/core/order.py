@@ -16,6 +16,7 @@ import jsonschema_rs
 import orjson
 
 from lib.core.errors import ApiError, Code
+from lib.core.protocols.images import measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from lib.core.catalog import Api, Endpoint, Model, Place
     from lib.core.protocols.base import Demand, Protocol
+    from lib.core.protocols.images import SizeOf
     from lib.core.schema import Request
 
 SHOWN_MAX_CHARS = 80
@@ -69,8 +71,11 @@ class Order:
         return orjson.dumps(body)
 
 
-def order_of(place: Place, body: bytes, *, today: date) -> Order:
-    """Validate a request's body against its endpoint's rules. Raises ApiError; nothing was invoiced."""
+def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Order:
+    """Validate a request's body against its endpoint's rules. Raises ApiError; nothing was invoiced.
+
+    `size_of` tells how large an image really is.
+    """
     endpoint = place.endpoint
     fields = {name: value for name, value in parse_json_object(body).items() if value is not None}
     rules = endpoint.rules.request
@@ -78,7 +83,8 @@ def order_of(place: Place, body: bytes, *, today: date) -> Order:
         raise ApiError(Code.INVALID_FIELD_VALUE, rules.refused[name], param=name)
     _validate(endpoint, fields)
     model = _model(endpoint, fields, today)
-    endpoint.protocol.amend(endpoint.rules, model, fields)
+    endpoint.protocol.amend(fields)
+    images = measured(endpoint.protocol.images(fields), model, size_of)
     cap, cap_is_ours = _output_cap(rules, model, fields)
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
     streaming = _streaming(endpoint, fields)
@@ -93,7 +99,7 @@ def order_of(place: Place, body: bytes, *, today: date) -> Order:
         answers=answers,
         output_cap=cap,
         cap_is_ours=cap_is_ours,
-        demand=endpoint.protocol.demand(parameters),
+        demand=endpoint.protocol.demand(parameters, images),
         digest=_digest(place, parameters),
     )
 

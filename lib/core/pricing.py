@@ -58,6 +58,17 @@ def ceiling(order: Order, price: BtcPrice) -> Msat:
     return max(price.msat_rounded_up(_sum(dearest(_sold(order.model), order))), order.model.minimum)
 
 
+def items_of_ceiling(order: Order, price: BtcPrice) -> list[LineItem]:
+    """What the ceiling is made of. A flat price in sats is told in dollars of this price."""
+    match order.model.flat:
+        case None:
+            return dearest(_sold(order.model), order)
+        case UsdMicros() as usd:
+            return [LineItem(Unit.CALL, 1, usd.as_rate())]
+        case Msat() as msat:
+            return [LineItem(Unit.CALL, 1, price.micros_rounded_up(msat).as_rate())]
+
+
 def upstream_ceiling(order: Order) -> UsdPicos:
     """The most upstream can bill the operator for this order; nothing if its prices are unknown."""
     return _sum(dearest(order.model.bought, order)) if order.model.bought else UsdPicos.ZERO

@@ -94,7 +94,18 @@ class TileVision(Strict):
     """Pixels of the longer side at most."""
 
 
-Vision = Annotated[PatchVision | TileVision, Field(discriminator="rule")]
+class AreaVision(Strict):
+    """Images are billed by their area."""
+
+    rule: Literal["area"]
+    """By area."""
+    pixels_per_token: Positive
+    """Pixels that make one token."""
+    most: Positive
+    """Tokens of an image at most: a larger one is scaled down."""
+
+
+Vision = Annotated[PatchVision | TileVision | AreaVision, Field(discriminator="rule")]
 
 
 class Model(Strict):

@@ -11,7 +11,7 @@ from enum import Enum
 from math import ceil
 from typing import TYPE_CHECKING
 
-from lib.core.schema import PatchVision, TileVision
+from lib.core.schema import AreaVision, PatchVision, TileVision
 
 if TYPE_CHECKING:
     from lib.core.schema import Vision
@@ -26,6 +26,10 @@ class Size:
 
     width: int
     height: int
+
+
+class UnusableImage(ValueError):
+    """An image that we do not sell; its text is for the buyer."""
 
 
 class Detail(Enum):
@@ -45,6 +49,8 @@ def image_tokens(rule: Vision, size: Size, detail: Detail) -> int:
     match rule:
         case PatchVision():
             return _patches(rule, size)
+        case AreaVision():
+            return min(rule.most, ceil(size.width * size.height / rule.pixels_per_token))
         case TileVision():
             return rule.base if detail is Detail.LOW else rule.base + rule.tile * _tiles(rule, size)
 

@@ -7,16 +7,12 @@ import warnings
 
 from PIL import Image, UnidentifiedImageError
 
-from lib.core.vision import Size
+from lib.core.vision import Size, UnusableImage
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 """What providers take."""
 PIXELS_MAX = 50_000_000
 """Width × height of an image that we take; no model looks at so many."""
-
-
-class UnusableImage(ValueError):
-    """An image that we do not sell; its text is for the buyer."""
 
 
 def size_of(image: bytes) -> Size:

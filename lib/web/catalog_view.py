@@ -40,7 +40,7 @@ def btc_price_view(priced: PricedAt | None) -> dict[str, Any] | None:
         return None
     age = datetime.now(UTC) - priced.at
     return {
-        "usd": _text(priced.price.usd()),
+        "usd": plain(priced.price.usd()),
         "at": priced.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "age_seconds": max(0, int(age.total_seconds())),
     }
@@ -116,18 +116,18 @@ def _rate(unit: Unit, rate: Rate, price: BtcPrice | None) -> dict[str, Any]:
     """Tokens by the million; what is bought singly, singly."""
     per = 1 if unit is Unit.CALL else PER_TOKENS
     msat = price.msat_rounded_up(rate.times(per)) if price else None
-    return _price(unit, per, _text(rate.times(per).usd()), msat)
+    return _price(unit, per, plain(rate.times(per).usd()), msat)
 
 
 def _flat_price(model: Model, price: BtcPrice | None) -> list[dict[str, Any]]:
     if isinstance(model.flat, Msat):
         return [_price("call", 1, None, model.flat)]
-    usd = _text(model.flat.usd()) if model.flat else None
+    usd = plain(model.flat.usd()) if model.flat else None
     return [_price("call", 1, usd, pricing.typical_of_model(model, 0, 0, price) if price else None)]
 
 
 def _price(unit: str, per: int, usd: str | None, msat: Msat | None) -> dict[str, Any]:
-    sats = _text(Decimal(msat.value).scaleb(-3)) if msat else None
+    sats = plain(Decimal(msat.value).scaleb(-3)) if msat else None
     return {"unit": unit, "per": per, "usd": usd, "msat": msat.value if msat else None, "sats": sats}
 
 
@@ -139,7 +139,7 @@ def _day(day: date | None) -> str | None:
     return day.isoformat() if day else None
 
 
-def _text(number: Decimal) -> str:
+def plain(number: Decimal) -> str:
     """Without exponent or trailing zeros."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

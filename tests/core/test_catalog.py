@@ -12,6 +12,7 @@ from lib.core import catalog, order
 from lib.core.errors import ApiError, Code
 from lib.core.money import Rate
 from lib.core.units import Unit
+from lib.media.image_size import size_of
 from tests.world import ROOT
 
 SHOP = catalog.build(config.read_config(ROOT / "config.yaml"))
@@ -64,9 +65,9 @@ def test_a_model_is_sold_until_the_day_upstream_turns_it_off():
     place = SHOP.find("POST", "/v1/chat/completions")
     assert place is not None
 
-    assert order.order_of(place, BODY, today=date(2027, 1, 13)).model.id == "gpt-4o-mini"
+    assert order.order_of(place, BODY, today=date(2027, 1, 13), size_of=size_of).model.id == "gpt-4o-mini"
     with pytest.raises(ApiError) as refused:
-        order.order_of(place, BODY, today=date(2027, 1, 14))
+        order.order_of(place, BODY, today=date(2027, 1, 14), size_of=size_of)
 
     assert refused.value.code is Code.MODEL_NOT_SUPPORTED
     assert refused.value.message is not None

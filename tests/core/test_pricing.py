@@ -22,6 +22,7 @@ from lib.core.money import BtcPrice, Msat, Rate, UsdMicros, UsdPicos
 from lib.core.order import Order, order_of
 from lib.core.units import Unit
 from lib.core.usage import Reading, Usage
+from lib.media.image_size import size_of
 from tests.world import ROOT
 
 TODAY = dt.date(2026, 6, 1)
@@ -41,7 +42,7 @@ def place() -> Place:
 def order_for(content: str = "Hello", model: str = "gpt-4o-mini", **more: Any) -> Order:
     """An order as a buyer's body becomes one."""
     body: Mapping[str, Any] = {"model": model, "messages": [{"role": "user", "content": content}], **more}
-    return order_of(place(), json.dumps(body).encode(), today=TODAY)
+    return order_of(place(), json.dumps(body).encode(), today=TODAY, size_of=size_of)
 
 
 def answered(tokens_in: int, tokens_out: int, **parts: int) -> Reading:
@@ -110,7 +111,7 @@ def test_any_usage_is_clamped_to_the_ceiling(
 def test_the_typical_price_is_no_more_than_the_ceiling(order: Order, price: BtcPrice) -> None:
     """And quoting is deterministic."""
     assert Msat.ZERO <= pricing.typical(order, price) <= pricing.ceiling(order, price)
-    again = order_of(place(), json.dumps(order.parameters).encode(), today=TODAY)
+    again = order_of(place(), json.dumps(order.parameters).encode(), today=TODAY, size_of=size_of)
     assert (pricing.ceiling(again, price), again.digest) == (pricing.ceiling(order, price), order.digest)
 
 

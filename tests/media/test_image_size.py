@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from lib.core.vision import Size
-from lib.media.image_size import FORMATS, PIXELS_MAX, UnusableImage, size_of
+from lib.core.vision import Size, UnusableImage
+from lib.media.image_size import FORMATS, PIXELS_MAX, size_of
 from tests.media.images import moving, png_claiming, still
 
 MEMORY_MAX_BYTES = 1_000_000

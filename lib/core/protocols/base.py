@@ -15,10 +15,10 @@ from lib.core.units import Unit
 from lib.core.usage import Reading
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from lib.core.catalog import Model
     from lib.core.errors import ApiError
+    from lib.core.protocols.images import Found, Images
     from lib.core.schema import Endpoint
 
 TOKENS_PER_PIECE = 32
@@ -51,13 +51,18 @@ class Protocol:
     meters: ClassVar[bool] = True
     """Its answers say what they used."""
 
-    def amend(self, endpoint: Endpoint, model: Model, fields: dict[str, Any]) -> None:
+    def amend(self, fields: dict[str, Any]) -> None:
         """Check what JSON Schema cannot say, and fill in what must not be left open. Raises ApiError."""
 
-    def demand(self, parameters: Mapping[str, Any]) -> Demand:
+    def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
+        """The images that are read. What is left open about each is filled in. Raises ApiError."""
+        yield from ()
+
+    def demand(self, parameters: Mapping[str, Any], images: Images) -> Demand:
         """What can be used by a request whose body is `parameters`."""
-        size, pieces = len(orjson.dumps(parameters)), self.pieces(parameters)
-        return Demand(input_bytes=size, input_tokens=size + pieces * TOKENS_PER_PIECE + TOKENS_PER_CALL)
+        size = len(orjson.dumps(parameters)) - images.encoded_bytes
+        most = size + self.pieces(parameters) * TOKENS_PER_PIECE + TOKENS_PER_CALL
+        return Demand(input_bytes=size, input_tokens=most, image_tokens=images.tokens)
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages and tools: upstream adds a few tokens to each."""

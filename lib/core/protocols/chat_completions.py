@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lib.core.protocols import images
 from lib.core.protocols.base import Protocol
 from lib.core.sse import EventKind, encoded
 from lib.core.usage import Usage, list_of, object_of, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lib.core.errors import ApiError
+    from lib.core.protocols.images import Found
     from lib.core.schema import Endpoint
     from lib.core.usage import Reading
 
@@ -25,6 +27,11 @@ class ChatCompletions(Protocol):
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages and tools."""
         return len(parameters.get("messages", ())) + len(parameters.get("tools", ()))
+
+    def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
+        """Parts of messages."""
+        for at, message in enumerate(map(object_of, list_of(fields.get("messages")))):
+            yield from images.of_parts(message.get("content"), f"messages[{at}].content")
 
     def streamed(self, endpoint: Endpoint) -> dict[str, Any]:
         """The usage is asked for, unless upstream sends it anyway and refuses to be asked."""

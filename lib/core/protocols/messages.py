@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lib.core.protocols import images
 from lib.core.protocols.base import Demand, Protocol
 from lib.core.sse import EventKind
 from lib.core.usage import Usage, count_of, list_of, object_of, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from lib.core.protocols.images import Found, Images
     from lib.core.usage import Reading
 
 TOKENS_FOR_TOOLS = 1_024
@@ -25,11 +28,16 @@ class Messages(Protocol):
     name = "messages"
     writes = True
 
-    def demand(self, parameters: Mapping[str, Any]) -> Demand:
+    def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
+        """Blocks of messages, and of what tools put out."""
+        for at, message in enumerate(map(object_of, list_of(fields.get("messages")))):
+            yield from images.of_blocks(message.get("content"), f"messages[{at}].content")
+
+    def demand(self, parameters: Mapping[str, Any], images: Images) -> Demand:
         """Tools bring instructions of the provider's own."""
-        demand = super().demand(parameters)
+        demand = super().demand(parameters, images)
         more = TOKENS_FOR_TOOLS if parameters.get("tools") else 0
-        return Demand(demand.input_bytes, demand.input_tokens + more, demand.image_tokens)
+        return replace(demand, input_tokens=demand.input_tokens + more)
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages, their blocks, tools and the system prompt's blocks."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lib.core.protocols import images
 from lib.core.protocols.base import Protocol
 from lib.core.sse import EventKind
 from lib.core.usage import Usage, list_of, object_of, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from lib.core.protocols.images import Found
     from lib.core.usage import Reading
 
 TERMINAL = frozenset({"response.completed", "response.incomplete"})
@@ -26,6 +28,10 @@ class Responses(Protocol):
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Items and tools, and the instructions."""
         return len(list_of(parameters.get("input"))) + len(parameters.get("tools", ())) + 2
+
+    def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
+        """Parts of messages and of what tools put out."""
+        yield from _images(fields)
 
     def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
         """One event, or a whole response."""
@@ -61,11 +67,21 @@ class Decisions(Protocol):
         """Items and questions."""
         return len(list_of(parameters.get("input"))) + len(list_of(parameters.get("questions"))) + 2
 
+    def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
+        """Parts of messages and of what tools put out."""
+        yield from _images(fields)
+
     def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
         """A whole answer. Its output is not billed."""
         usage = usage_of(payload.get("usage"))
         reading.usage = usage or reading.usage
         return super().take(reading, payload)
+
+
+def _images(fields: Mapping[str, Any]) -> Iterator[Found]:
+    for at, item in enumerate(map(object_of, list_of(fields.get("input")))):
+        for name in ("content", "output"):
+            yield from images.of_parts(item.get(name), f"input[{at}].{name}")
 
 
 def _take_response(reading: Reading, response: dict[str, Any]) -> None:
