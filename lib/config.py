@@ -73,6 +73,12 @@ ENVIRONMENT = (
     ),
     Variable("ALITTLEBITOFMONEY_CONFIG", "config.yaml", "Another configuration file."),
     Variable("ALITTLEBITOFMONEY_DEMO", "", "`1`: play money. The pages say so, and `BTC_USD` is allowed."),
+    Variable(
+        "PHOENIX_TEST_URL",
+        "http://localhost:9741",
+        "A phoenixd that pays: `e2e-test-all.sh` uses it, and in the demo the pages.",
+    ),
+    Variable("PHOENIX_TEST_PASSWORD", "", "Its full-access password. A server that is no demo never uses it."),
     Variable("HOST", "127.0.0.1", "Where `python server.py` listens."),
     Variable("PORT", "3000", "And on which port."),
     Variable("BTC_USD", "", "A fixed bitcoin price in dollars; outside the demo it needs `allow_fixed_price`."),
@@ -92,6 +98,8 @@ class Secrets:
     phoenix_password: str = field(repr=False)
     upstream_keys: Mapping[str, str] = field(repr=False)
     """By API name; an API without a key is not sold."""
+    demo_wallet_password: str = field(default="", repr=False)
+    """Of the wallet that pays in the demo; empty everywhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,7 @@ class Settings:
     ledger: Place
     data_dir: Path
     fixed_btc_price: BtcPrice | None
+    demo_wallet_url: str
     demo: bool
 
     def missing(self, api: str) -> str | None:
@@ -133,6 +142,7 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
             root_keys=_root_keys(env.get("L402_ROOT_KEY", "")),
             phoenix_password=env.get("PHOENIX_PASSWORD", ""),
             upstream_keys={name: env[api.api_key_env] for name, api in config.apis.items() if env.get(api.api_key_env)},
+            demo_wallet_password=env.get("PHOENIX_TEST_PASSWORD", "") if demo else "",
         ),
         phoenix_url=_url("PHOENIX_URL", env.get("PHOENIX_URL", "http://127.0.0.1:9740")),
         upstream_urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
@@ -141,6 +151,7 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
         ledger=_ledger(env),
         data_dir=_data_dir(env),
         fixed_btc_price=_fixed_price(env.get("BTC_USD", ""), allowed=demo or config.allow_fixed_price),
+        demo_wallet_url=_url("PHOENIX_TEST_URL", env.get("PHOENIX_TEST_URL", "http://localhost:9741")),
         demo=demo,
     )
 

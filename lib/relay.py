@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
-import orjson
-
 from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code
 from lib.core.money import Msat
 from lib.core.order import Order
-from lib.core.usage import Event, EventKind, Reading, StreamReader, read_json
+from lib.core.sse import Event, EventKind, StreamReader, encoded
+from lib.core.usage import Reading
 from lib.kept_answers import Whole
 from lib.upstream import Reply, UpstreamBroke, UpstreamFailure
 
@@ -180,7 +179,7 @@ class Relay:
 
     async def _whole(self, reply: Reply) -> None:
         body = await self._read_whole(reply)
-        self._reading = read_json(body, writes=self._order.writes)
+        self._reading = self._order.protocol.read_whole(body)
         if self._reading.failed:
             raise UpstreamFailure(Ending.UNANSWERED, ApiError(Code.UPSTREAM_ERROR))
         bill = self._counter.bill(self._reading)
@@ -190,10 +189,15 @@ class Relay:
             (b"x-charge-msat", str(bill.charge.value).encode()),
             (b"x-balance-msat", str(bill.balance.value).encode()),
         ]
-        self._ending = Ending.ANSWERED if self._reading.usage else Ending.UNMETERED
+        self._ending = self._paid_ending()
         delivered = await send_whole(self._buyer, Whole(self._headers, body))
         self._counter.finish(self.end(delivered=delivered))
         await self._buyer.take(LAST)
+
+    def _paid_ending(self) -> Ending:
+        """An answer that should have said what it used, and did not, is unmetered."""
+        metered = self._reading.usage is not None or not self._order.protocol.meters
+        return Ending.ANSWERED if metered else Ending.UNMETERED
 
     async def _read_whole(self, reply: Reply) -> bytes:
         pieces: list[bytes] = []
@@ -237,7 +241,7 @@ class Relay:
 
     async def _read_stream(self, reply: Reply, pieces: asyncio.Queue[_Piece]) -> None:
         """Read upstream to its end, at its own pace, and queue what the buyer shall see."""
-        reader = StreamReader()
+        reader = StreamReader(self._order.protocol)
         self._reading = reader.reading
         stopped: Ending | None = None
         size = 0
@@ -255,7 +259,7 @@ class Relay:
             stopped = Ending.CUT
         self._ending = self._ending or self._stream_ending(stopped)
         if self._reading.failed or (self._ending not in PAID_FOR and not self._reading.complete):
-            pieces.put_nowait(_Piece(_event(BROKEN_STREAM.as_body())))
+            pieces.put_nowait(_Piece(self._order.protocol.broken(BROKEN_STREAM)))
         if self._buyer.gone or self._ending not in PAID_FOR:  # nothing is to be delivered any more
             self._counter.finish(self.end(delivered=False))
 
@@ -266,12 +270,12 @@ class Relay:
             return stopped
         if self._reading.failed or not (self._reading.complete or self._reading.finish_reasons):
             return Ending.BROKEN
-        return Ending.UNMETERED
+        return self._paid_ending()
 
     def _queue(self, events: list[Event], pieces: asyncio.Queue[_Piece]) -> None:
         shown = b"".join([self._shown_of(event) for event in events])
         self._shown += shown
-        done = any(event.kind is EventKind.DONE for event in events)
+        done = any(event.last for event in events)
         if done:
             self._ending = self._ending or self._stream_ending(None)
         if shown or done:
@@ -283,13 +287,13 @@ class Relay:
             return b""  # told in our own words once the stream has ended; some servers say [DONE] after an error
         if event.kind is not EventKind.USAGE or event.payload is None:
             return event.raw
-        payload = dict(event.payload)
-        usage = payload.pop("usage")
+        protocol, payload = self._order.protocol, event.payload
         if self._order.shows_usage:
             bill = self._counter.bill(replace(self._reading, complete=True))  # what is owed if the end follows
-            priced = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}
-            return _event({**payload, "usage": {**usage, **priced} if isinstance(usage, dict) else usage})
-        return _event(payload) if payload.get("choices") else b""
+            price = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}
+            return encoded(protocol.priced(payload, price), event.name)
+        rest = protocol.without_usage(payload)
+        return encoded(rest, event.name) if rest is not None else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +312,3 @@ async def send_whole(buyer: Buyer, whole: Whole) -> bool:
         piece = whole.body[at : at + SEND_PIECE_BYTES]
         await buyer.take({"type": "http.response.body", "body": piece, "more_body": True})
     return await buyer.has_all()
-
-
-def _event(payload: dict[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(payload) + b"\n\n"

@@ -25,6 +25,7 @@ from lib.health import Health
 from lib.ids import Ids
 from lib.lease import Lease
 from lib.lightning.node import LightningNode
+from lib.lightning.payer import DemoWallet
 from lib.lightning.phoenixd import Phoenixd
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
@@ -62,6 +63,8 @@ class Services:
     health: Health
     purchase: Purchase
     topups: Topups
+    demo_wallet: DemoWallet | None
+    """Pays with play money; None outside the demo."""
 
     @property
     def today(self) -> date:
@@ -118,7 +121,10 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
         feed = _feed(settings)
         if feed is not None:
             stack.push_async_callback(feed.aclose)
-        services = await _assembled(settings, ledger, node, upstream, feed)
+        wallet = _demo_wallet(settings)
+        if wallet is not None:
+            stack.push_async_callback(wallet.aclose)
+        services = await _assembled(settings, ledger, node, upstream, feed, wallet)
         stack.push_async_callback(_given_back, services)
         for api in sorted(settings.overridden):
             log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
@@ -126,7 +132,12 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
 
 
 async def _assembled(
-    settings: Settings, ledger: Ledger, node: LightningNode, upstream: Upstream, feed: BtcPriceFeed | None
+    settings: Settings,
+    ledger: Ledger,
+    node: LightningNode,
+    upstream: Upstream,
+    feed: BtcPriceFeed | None,
+    wallet: DemoWallet | None,
 ) -> Services:
     config = settings.config
     price = feed if feed is not None else _fixed(settings)
@@ -167,6 +178,7 @@ async def _assembled(
         health=Health(),
         purchase=purchase,
         topups=Topups(config.topup, till, ledger, price),
+        demo_wallet=wallet,
     )
 
 
@@ -200,6 +212,13 @@ async def _given_back(services: Services) -> None:
 def _throttle(ledger: Ledger) -> Throttle:
     """What is free is counted where all processes of the ledger count, if it can."""
     return SharedThrottle(ledger.count_free) if isinstance(ledger, CountsFree) else MemoryThrottle()
+
+
+def _demo_wallet(settings: Settings) -> DemoWallet | None:
+    """Real money is never paid from here: only a demo has such a wallet."""
+    if not settings.demo or not settings.secrets.demo_wallet_password:
+        return None
+    return DemoWallet(settings.demo_wallet_url, settings.secrets.demo_wallet_password)
 
 
 def _feed(settings: Settings) -> BtcPriceFeed | None:

@@ -100,10 +100,12 @@ class Upstream:
         return None
 
     async def check(self, api: Api) -> str | None:
-        """Ask upstream for its models with our key; what is wrong in words, None if all is well."""
+        """Ask upstream for something free with our key; what is wrong in words, None if all is well."""
+        if not api.rules.check_path:
+            return None
         request = headers.identification(api.rules, self._keys.get(api.name, ""))
         timeout = aiohttp.ClientTimeout(total=self._limits.connect_seconds)
-        url = self._urls[api.name] + "/models"
+        url = self._urls[api.name] + api.rules.check_path
         try:
             async with self._session.get(url, headers=request, timeout=timeout, allow_redirects=False) as response:
                 if response.status == HTTP_OK:

@@ -130,6 +130,7 @@ start_server() {
         export L402_ROOT_KEY ALITTLEBITOFMONEY_DEMO=1 ALITTLEBITOFMONEY_DATA_DIR="$data/ledger" BTC_USD=100000
         export OPENAI_API_KEY=demo-upstream-key OPENAI_BASE_URL="http://$host:$openai_port/v1"
         export PHOENIX_URL="http://$host:$seller_port" PHOENIX_PASSWORD=demo-limited
+        export PHOENIX_TEST_URL="http://$host:$payer_port" PHOENIX_TEST_PASSWORD=demo
         export PHOENIX_FULL_PASSWORD='' PHOENIX_WEBHOOK_SECRET='' DATABASE_URL='' ALITTLEBITOFMONEY_CONFIG=''
         export ALITTLEBITOFMONEY_SUPABASE_PROJECT_URL='' ALITTLEBITOFMONEY_SUPABASE_PW=''
         export ALITTLEBITOFMONEY_SUPABASE_SECRET_KEY='' HOST="$host" PORT="$port"

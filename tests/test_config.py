@@ -150,6 +150,14 @@ def test_the_demo_reads_no_secrets_file(tmp_path: Path):
     assert settings.secrets.upstream_keys == {}
 
 
+def test_only_a_demo_has_a_wallet_that_pays(tmp_path: Path):
+    """The password of the wallet for tests is not even read by a server that sells for real."""
+    wallet = {"PHOENIX_TEST_PASSWORD": "demo"}
+
+    assert config.read(env(ALITTLEBITOFMONEY_DEMO="1", **wallet), tmp_path).secrets.demo_wallet_password == "demo"
+    assert config.read(env(**wallet), tmp_path).secrets.demo_wallet_password == ""
+
+
 def test_no_secret_is_in_the_settings_text(tmp_path: Path):
     """Settings can be printed."""
     told = repr(config.read(env(OPENAI_API_KEY="sk-secret", PHOENIX_PASSWORD="node-secret"), tmp_path))

@@ -202,6 +202,8 @@ def environment(parts: DemoParts, data_dir: Path) -> dict[str, str]:
         "OPENAI_BASE_URL": parts.openai_url,
         "PHOENIX_URL": parts.seller_url,
         "PHOENIX_PASSWORD": parts.seller_limited_password,
+        "PHOENIX_TEST_URL": parts.payer_url,
+        "PHOENIX_TEST_PASSWORD": parts.payer_password,
         "BTC_USD": BTC_USD,
         "ALITTLEBITOFMONEY_DEMO": "1",
         "ALITTLEBITOFMONEY_DATA_DIR": str(data_dir),

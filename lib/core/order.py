@@ -16,12 +16,15 @@ import jsonschema_rs
 import orjson
 
 from lib.core.errors import ApiError, Code
+from lib.core.protocols.images import measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from lib.core.catalog import Api, Endpoint, Model, Place
+    from lib.core.protocols.base import Demand, Protocol
+    from lib.core.protocols.images import SizeOf
     from lib.core.schema import Request
 
 SHOWN_MAX_CHARS = 80
@@ -38,23 +41,21 @@ class Order:
     """The body without the buyer's identity, forced values and output cap included."""
     streaming: bool
     shows_usage: bool
-    """The buyer asked for the stream's usage chunk."""
+    """The buyer asked to see what a stream used."""
     answers: int
     output_cap: int
     """Tokens each answer may have."""
     cap_is_ours: bool
     """The buyer named no cap, so we injected one."""
-    input_bytes: int
-    """UTF-8 bytes of the serialised body: no OpenAI tokenizer makes more tokens than bytes."""
-    pieces: int
-    """Messages and tools: upstream adds a few tokens to each."""
+    demand: Demand
+    """What can be used beside the output."""
     digest: bytes
     """Identifies the same call: API, path and parameters, never raw bytes."""
 
     @property
-    def writes(self) -> bool:
-        """The answer is text, whose tokens upstream counts."""
-        return self.endpoint.rules.protocol == "chat_completions"
+    def protocol(self) -> Protocol:
+        """How its answers are read."""
+        return self.endpoint.protocol
 
     @property
     def path(self) -> str:
@@ -63,33 +64,42 @@ class Order:
 
     def upstream_body(self, buyer: str) -> bytes:
         """What upstream is sent, byte for byte. `buyer` stands for the account without revealing it."""
-        return orjson.dumps({**self.parameters, **dict.fromkeys(self.endpoint.rules.request.identity, buyer)})
+        body = dict(self.parameters)
+        for name in self.endpoint.rules.request.identity:
+            field, _, member = name.partition(".")
+            body[field] = {**body.get(field, {}), member: buyer} if member else buyer
+        return orjson.dumps(body)
 
 
-def order_of(place: Place, body: bytes, *, today: date) -> Order:
-    """Validate a request's body against its endpoint's rules. Raises ApiError; nothing was invoiced."""
+def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Order:
+    """Validate a request's body against its endpoint's rules. Raises ApiError; nothing was invoiced.
+
+    `size_of` tells how large an image really is.
+    """
+    endpoint = place.endpoint
     fields = {name: value for name, value in parse_json_object(body).items() if value is not None}
-    rules = place.endpoint.rules.request
+    rules = endpoint.rules.request
     for name in fields.keys() & rules.refused.keys():
         raise ApiError(Code.INVALID_FIELD_VALUE, rules.refused[name], param=name)
-    _validate(place.endpoint, fields)
-    model = _model(place.endpoint, fields, today)
+    _validate(endpoint, fields)
+    model = _model(endpoint, fields, today)
+    endpoint.protocol.amend(fields)
+    images = measured(endpoint.protocol.images(fields), model, size_of)
     cap, cap_is_ours = _output_cap(rules, model, fields)
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
-    streaming, shows_usage = _streaming(place.endpoint, fields)
-    parameters = _parameters(rules, fields, cap=cap, cap_is_ours=cap_is_ours, streaming=streaming)
+    streaming = _streaming(endpoint, fields)
+    parameters = _parameters(endpoint, fields, cap=cap, cap_is_ours=cap_is_ours, streaming=streaming)
     return Order(
         api=place.api,
-        endpoint=place.endpoint,
+        endpoint=endpoint,
         model=model,
         parameters=parameters,
         streaming=streaming,
-        shows_usage=shows_usage,
+        shows_usage=endpoint.protocol.shows_usage(fields),
         answers=answers,
         output_cap=cap,
         cap_is_ours=cap_is_ours,
-        input_bytes=len(orjson.dumps(parameters)),
-        pieces=len(fields.get("messages", ())) + len(fields.get("tools", ())),
+        demand=endpoint.protocol.demand(parameters, images),
         digest=_digest(place, parameters),
     )
 
@@ -152,6 +162,10 @@ def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
     param = _pointer(error.instance_path)
     kind = error.kind
     match kind:
+        case jsonschema_rs.ValidationErrorKind.AnyOf() | jsonschema_rs.ValidationErrorKind.OneOfNotValid():
+            return _nearest(kind.context) or ApiError(
+                Code.INVALID_FIELD_VALUE, f"`{param}` is of no form that is sold here.", param=param
+            )
         case jsonschema_rs.ValidationErrorKind.Required():
             where = f"{param}.{kind.property}" if param else str(kind.property)
             return ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{where}` is required.", param=where)
@@ -168,6 +182,25 @@ def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
             return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` breaks the rule `{kind.name}`.", param=param)
 
 
+def _nearest(branches: list[list[jsonschema_rs.ValidationError]]) -> ApiError | None:
+    """What is wrong by the alternative that was meant: the one that got deepest, and of those with its label right."""
+
+    def nearness(branch: list[jsonschema_rs.ValidationError]) -> tuple[bool, int]:
+        mislabelled = any(_is_label(error) for error in branch)
+        return not mislabelled, max(len(error.instance_path) for error in branch)
+
+    told = [branch for branch in branches if branch]
+    if not told:
+        return None
+    nearest = max(told, key=nearness)
+    return _violation(next((error for error in nearest if _is_label(error)), nearest[0]))
+
+
+def _is_label(error: jsonschema_rs.ValidationError) -> bool:
+    """A `type` or `role` that is another alternative's."""
+    return bool(error.instance_path) and error.instance_path[-1] in {"type", "role"}
+
+
 def _pointer(path: list[str | int]) -> str:
     """`messages[0].content`, as OpenAI names fields."""
     text = ""
@@ -178,7 +211,7 @@ def _pointer(path: list[str | int]) -> str:
 
 def _model(endpoint: Endpoint, fields: dict[str, Any], today: date) -> Model:
     name = fields.get("model")
-    model = endpoint.models.get(name) if isinstance(name, str) else None
+    model = endpoint.only_model or (endpoint.models.get(name) if isinstance(name, str) else None)
     if model is None or not model.on_sale(today):
         sold = ", ".join(model.id for model in endpoint.models.values() if model.on_sale(today))
         raise ApiError(Code.MODEL_NOT_SUPPORTED, f"This model is not sold here. Sold: {sold}.", param="model")
@@ -212,28 +245,28 @@ def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:
     return value
 
 
-def _streaming(endpoint: Endpoint, fields: dict[str, Any]) -> tuple[bool, bool]:
-    """Whether to stream, and whether the buyer asked to see the stream's usage."""
+def _streaming(endpoint: Endpoint, fields: dict[str, Any]) -> bool:
+    """Whether to stream."""
     streaming = bool(fields.get("stream"))
-    options = fields.get("stream_options")
     if streaming and not endpoint.rules.streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "Streaming is not sold here.", param="stream")
-    if options is not None and not streaming:
+    if "stream_options" in fields and not streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "`stream_options` needs `stream: true`.", param="stream_options")
-    return streaming, bool(options and options.get("include_usage"))
+    return streaming
 
 
 def _parameters(
-    rules: Request, fields: dict[str, Any], *, cap: int, cap_is_ours: bool, streaming: bool
+    endpoint: Endpoint, fields: dict[str, Any], *, cap: int, cap_is_ours: bool, streaming: bool
 ) -> dict[str, Any]:
     """What upstream is asked: the buyer's fields less what we drop, plus what we force."""
+    rules = endpoint.rules.request
     removed = {*rules.dropped, *rules.identity, "stream", "stream_options"}
     parameters = {name: value for name, value in fields.items() if name not in removed and value is not None}
     parameters.update(rules.forced)
     if cap_is_ours and rules.output_cap is not None:
         parameters[rules.output_cap.inject] = cap
     if streaming:
-        parameters |= {"stream": True, "stream_options": {"include_usage": True}}
+        parameters |= endpoint.protocol.streamed(endpoint.rules)
     return parameters
 
 

@@ -8,10 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from lib.core.units import Unit
+
 API_NAME = r"^[a-z][a-z0-9-]{0,31}$"
 RESERVED_API_NAMES = frozenset(
     {"api", "topup", "v1", "metrics", "assets", "docs", "catalog", "status", "account", "openapi", "llms", "well-known"}
 )
+Markup = Annotated[Decimal | None, Field(gt=0)]
+Minimum = Annotated[int | None, Field(ge=0)]
 Usd = Annotated[Decimal, Field(ge=0, max_digits=18)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -29,11 +33,15 @@ class TokenPrices(Strict):
     input: Usd
     """Input tokens."""
     output: Usd
-    """Output tokens, reasoning included."""
+    """Output tokens."""
     cached_input: Usd | None = None
     """Input tokens that upstream read from its prompt cache. Default: the input price."""
     cache_write: Usd | None = None
     """Input tokens that upstream wrote into its prompt cache. Default: the input price."""
+    image_input: Usd | None = None
+    """Input tokens of images, where they have a price of their own. Default: the input price."""
+    reasoning: Usd | None = None
+    """Output tokens that are thought and not shown. Default: the output price."""
 
 
 class LongContext(TokenPrices):
@@ -60,6 +68,46 @@ class FlatPrice(Strict):
         return self
 
 
+class PatchVision(Strict):
+    """Images are billed by patches of 32 × 32 pixels."""
+
+    rule: Literal["patch"]
+    """By patches."""
+    multiplier: Annotated[Decimal, Field(gt=0)]
+    """Tokens per patch."""
+    budget: Positive | None = None
+    """Patches an image has at most: a larger one is scaled down. Default: there is no such limit."""
+
+
+class TileVision(Strict):
+    """Images are scaled, then billed by tiles of 512 × 512 pixels."""
+
+    rule: Literal["tile"]
+    """By tiles."""
+    base: Count
+    """Tokens of every image; all of them if its `detail` is `low`."""
+    tile: Count
+    """Tokens per tile."""
+    short_side: Positive = 768
+    """Pixels of the shorter side after scaling."""
+    square: Positive = 2048
+    """Pixels of the longer side at most."""
+
+
+class AreaVision(Strict):
+    """Images are billed by their area."""
+
+    rule: Literal["area"]
+    """By area."""
+    pixels_per_token: Positive
+    """Pixels that make one token."""
+    most: Positive
+    """Tokens of an image at most: a larger one is scaled down."""
+
+
+Vision = Annotated[PatchVision | TileVision | AreaVision, Field(discriminator="rule")]
+
+
 class Model(Strict):
     """One model of an endpoint, with its price and limits."""
 
@@ -69,10 +117,18 @@ class Model(Strict):
     """Metered by tokens."""
     long_context: LongContext | None = None
     """Dearer prices for long inputs, if upstream has them."""
+    per_call: Usd | None = None
+    """Dollars for each answer beside its tokens, before our markup."""
     flat: FlatPrice | None = None
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
-    context: Positive
-    """Tokens the model can read and write in all."""
+    vision: Vision | None = None
+    """How many tokens an image in the input can be. Default: images are not sold with this model."""
+    markup: Markup = None
+    """Factor on upstream's prices; default: the endpoint's."""
+    minimum_msat: Minimum = None
+    """What a metered answer costs at least; default: the endpoint's."""
+    context: Positive | None = None
+    """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
     """The largest output cap a buyer may ask for, in tokens; 0 where nothing is written, as for embeddings."""
     default_max_output: Count = 0
@@ -82,11 +138,16 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _priced(self) -> Model:
-        if self.tokens is None and self.flat is None:
-            raise ValueError(f"model {self.id} has no price: give `tokens` or `flat`")
+        if self.flat is None and self.tokens is None and not self.apart():
+            raise ValueError(f"model {self.id} has no price: give `tokens`, `per_call` or `flat`")
         if self.default_max_output > self.max_output:
             raise ValueError(f"model {self.id}: default_max_output must not exceed max_output")
         return self
+
+    def apart(self) -> dict[Unit, Decimal]:
+        """Dollars for one unit of what is billed beside tokens."""
+        prices = {Unit.CALL: self.per_call}
+        return {unit: usd for unit, usd in prices.items() if usd is not None}
 
 
 class OutputCap(Strict):
@@ -110,7 +171,10 @@ class Request(Strict):
     forced: dict[str, Any] = {}
     """Fields sent upstream with this value whatever the buyer sent."""
     identity: list[str] = []
-    """Fields overwritten with a keyed hash of the buyer's account, so that upstream can tell buyers apart."""
+    """Fields overwritten with a keyed hash of the buyer's account, so that upstream can tell buyers apart.
+
+    `metadata.user_id` is the member `user_id` of the field `metadata`.
+    """
     dropped: list[str] = []
     """Fields accepted and not sent on."""
     output_cap: OutputCap | None = None
@@ -171,10 +235,16 @@ class Endpoint(Strict):
     """For people."""
     content_type: Literal["json"] = "json"
     """How the body is sent."""
-    protocol: Literal["chat_completions", "embeddings"]
-    """How answers are metered."""
+    protocol: Literal["chat_completions", "responses", "messages", "embeddings", "decisions", "json"]
+    """How it is asked and how its answers are metered: docs/architecture.md."""
     streaming: bool = False
     """Whether `stream: true` is sold."""
+    stream_options: bool = True
+    """Whether a stream's usage must be asked for; false where upstream sends it anyway and refuses the question."""
+    markup: Markup = None
+    """Factor on upstream's prices; default: the API's."""
+    minimum_msat: Minimum = None
+    """What a metered answer costs at least; default: the API's."""
     max_body_bytes: Positive = 1_048_576
     """The largest request body."""
     max_reply_bytes: Positive = 16_777_216
@@ -193,6 +263,8 @@ class Endpoint(Strict):
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError(f"{self.path}: two models have the same id")
+        if "model" not in self.request.properties and len(ids) > 1:
+            raise ValueError(f"{self.path}: without the field `model` in request.properties only one model can be sold")
         for model in self.models:
             if (self.request.output_cap is None) != (model.default_max_output == 0):
                 raise ValueError(
@@ -225,8 +297,14 @@ class Api(Strict):
     """How upstream wants the key."""
     headers: dict[str, str] = {}
     """More headers for upstream."""
-    markup: Decimal | None = None
+    markup: Markup = None
     """Factor on upstream's prices; default: the global one."""
+    minimum_msat: Minimum = None
+    """What a metered answer costs at least; default: the global one."""
+    check_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9/_.-]+)?$")] = "/models"
+    """What is asked for to learn whether our key works (GET); empty: nothing."""
+    not_sold: dict[Annotated[str, Field(pattern=r"^/v1/[a-z0-9/_-]+$")], str] = {}
+    """Paths (and all below them) that people look for and we do not sell, each with the sentence that says why."""
     endpoints: Annotated[list[Endpoint], Field(min_length=1)]
     """What is sold."""
 
@@ -339,7 +417,9 @@ class Config(Strict):
     title: str = "alittlebitofmoney"
     """The name of this service, in invoices and on its pages."""
     markup: Annotated[Decimal, Field(gt=0)] = Decimal("1.30")
-    """Factor on upstream's token prices: what the operator earns."""
+    """Factor on upstream's prices: what the operator earns."""
+    minimum_msat: Count = 0
+    """What a metered answer costs at least, in millisatoshi."""
     allow_loss: bool = False
     """Permit a markup below 1."""
     allow_fixed_price: bool = False
@@ -360,12 +440,18 @@ class Config(Strict):
         for name, api in self.apis.items():
             if name in RESERVED_API_NAMES:
                 raise ValueError(f"`{name}` is reserved; name the API otherwise")
-            if (api.markup or self.markup) < 1 and not self.allow_loss:
+            if not self.allow_loss and any(markup < 1 for markup in self._markups(api)):
                 raise ValueError("a markup below 1 sells at a loss: raise it, or set allow_loss: true")
         self._caps_can_finish()
         if sum(api.default for api in self.apis.values()) > 1:
             raise ValueError("only one API can be `default: true`")
         return self
+
+    def _markups(self, api: Api) -> list[Decimal]:
+        """Every factor that is said for an API."""
+        said = [api.markup, *(endpoint.markup for endpoint in api.endpoints)]
+        said += [model.markup for endpoint in api.endpoints for model in endpoint.models]
+        return [self.markup, *(markup for markup in said if markup is not None)]
 
     def _caps_can_finish(self) -> None:
         """An answer that we would have to cut is not for sale."""

@@ -20,7 +20,7 @@ from lib.services import Services
 from lib.store.ledger import Entry
 from lib.topup import Topups, Wanted
 from lib.web.body import read_body
-from lib.web.free import count_unpaid
+from lib.web.free import count_unpaid, count_waiting
 from lib.web.paid import idempotency_of, wanted_proof
 from lib.web.replies import NOT_STORED, Json, TellingRoute
 from lib.web.routes import services_of
@@ -114,11 +114,12 @@ async def get_invoice(payment_hash: str, request: Request) -> Json:
     `expires_in` is for how many seconds it can still be paid.
     """
     services = services_of(request)
-    await count_unpaid(services, request.scope)
     presented = credential.parse(request.scope["headers"])
     signed = _signed(services, presented)
     if signed is None or signed.payment_hash.hex() != payment_hash.lower():
+        await count_unpaid(services, request.scope)
         raise ApiError(Code.API_NOT_FOUND, "There is no such invoice for who does not hold its macaroon.")
+    await count_waiting(services, request.scope)
     state = (await services.purchase.till.incoming(signed.payment_hash)).state
     if state is PaymentState.UNKNOWN:
         raise retry_after(Code.PHOENIX_UNAVAILABLE, NODE_RETRY_SECONDS, "The node does not know this invoice.")

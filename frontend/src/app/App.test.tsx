@@ -66,7 +66,7 @@ describe("what is sold", () => {
     const user = userEvent.setup();
     openHome();
 
-    await user.type(await screen.findByRole("searchbox"), "gtp");
+    await user.type(await screen.findByRole("searchbox", { name: "Filter models and endpoints" }), "gtp");
     expect(screen.getByText("Nothing matches “gtp”.")).toBeVisible();
     expect(screen.queryByRole("table")).toBeNull();
 

@@ -1,11 +1,13 @@
+import { PageHeading } from "../../shared/ui/PageHeading";
+
 /** What this is in one sentence, and the promise. */
 export function Hero() {
   return (
     <div className="grid items-start gap-x-12 gap-y-8 pt-12 md:grid-cols-[minmax(0,7fr)_minmax(0,5fr)] md:pt-18">
       <div>
-        <h1 className="max-w-[18ch] text-h1 font-semibold text-balance md:text-home">
+        <PageHeading title="" className="max-w-[18ch] text-h1 font-semibold text-balance md:text-home">
           OpenAI API calls, paid one at a time in sats.
-        </h1>
+        </PageHeading>
         <p className="mt-4 max-w-[52ch] text-body text-ink2">
           No account, no card, no subscription. Send an ordinary request, pay the Lightning invoice that comes
           back, and get the answer.

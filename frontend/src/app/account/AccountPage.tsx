@@ -1,0 +1,5 @@
+import { PageHeading } from "../../shared/ui/PageHeading";
+
+export default function AccountPage() {
+  return <PageHeading title="Account">Account</PageHeading>;
+}

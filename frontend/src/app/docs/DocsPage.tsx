@@ -1,0 +1,5 @@
+import { PageHeading } from "../../shared/ui/PageHeading";
+
+export default function DocsPage() {
+  return <PageHeading title="Docs">Docs</PageHeading>;
+}

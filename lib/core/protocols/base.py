@@ -1,0 +1,111 @@
+"""What a protocol must say: how one kind of endpoint is asked, how its answers are read, and what can be billed.
+
+A protocol is stateless and does no I/O. The ones that are sold are listed in lib/core/protocols/registry.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import orjson
+
+from lib.core.sse import EventKind, encoded
+from lib.core.units import Unit
+from lib.core.usage import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lib.core.errors import ApiError
+    from lib.core.protocols.images import Found, Images
+    from lib.core.schema import Endpoint
+
+TOKENS_PER_PIECE = 32
+"""What upstream adds to a message or tool at most."""
+TOKENS_PER_CALL = 64
+"""What upstream adds to a conversation at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What an order can use, told from the request alone."""
+
+    input_bytes: int = 0
+    """UTF-8 bytes of the text that is read. No byte-level tokenizer makes more tokens than bytes."""
+    input_tokens: int = 0
+    """The most tokens that text can be, with all that upstream adds to it."""
+    image_tokens: int = 0
+    """The most tokens that the images are, which are read beside the text."""
+    measured: Mapping[Unit, int] = field(default_factory=dict[Unit, int])
+    """What is known before the call and billed with its answer."""
+
+
+class Protocol:
+    """The rules that most JSON protocols share; each overrides what it has of its own."""
+
+    name: ClassVar[str]
+    writes: ClassVar[bool] = False
+    """The answer is text whose tokens upstream counts. One without a usage costs what it visibly holds."""
+
+    meters: ClassVar[bool] = True
+    """Its answers say what they used."""
+
+    def amend(self, fields: dict[str, Any]) -> None:
+        """Check what JSON Schema cannot say, and fill in what must not be left open. Raises ApiError."""
+
+    def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
+        """The images that are read. What is left open about each is filled in. Raises ApiError."""
+        yield from ()
+
+    def demand(self, parameters: Mapping[str, Any], images: Images) -> Demand:
+        """What can be used by a request whose body is `parameters`."""
+        size = len(orjson.dumps(parameters)) - images.encoded_bytes
+        most = size + self.pieces(parameters) * TOKENS_PER_PIECE + TOKENS_PER_CALL
+        return Demand(input_bytes=size, input_tokens=most, image_tokens=images.tokens)
+
+    def pieces(self, parameters: Mapping[str, Any]) -> int:
+        """Messages and tools: upstream adds a few tokens to each."""
+        return 0
+
+    def streamed(self, endpoint: Endpoint) -> dict[str, Any]:
+        """What the body says so that upstream streams, and says at the end what was used."""
+        return {"stream": True}
+
+    def shows_usage(self, fields: Mapping[str, Any]) -> bool:
+        """Whether the buyer asked to see the usage of a stream."""
+        return True
+
+    def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
+        """Read one event of a stream, or a whole JSON body."""
+        if payload.get("error") is not None:
+            reading.failed = True
+            return EventKind.ERROR
+        return EventKind.TEXT
+
+    def read_whole(self, body: bytes) -> Reading:
+        """Read a whole answer. A body that is no JSON object counts as failed."""
+        reading = Reading()
+        try:
+            payload: object = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            payload = None
+        if not isinstance(payload, dict):
+            reading.failed = True
+            return reading
+        self.take(reading, cast("dict[str, Any]", payload))
+        reading.complete = not reading.failed
+        return reading
+
+    def priced(self, payload: dict[str, Any], price: dict[str, int]) -> dict[str, Any]:
+        """An event that says what was used, with what it costs here."""
+        usage = payload.get("usage")
+        return {**payload, "usage": {**cast("dict[str, Any]", usage), **price}} if isinstance(usage, dict) else payload
+
+    def without_usage(self, payload: dict[str, Any]) -> dict[str, Any] | None:
+        """The same event for a buyer who did not ask for the usage; None if nothing is left to say."""
+        return payload
+
+    def broken(self, error: ApiError) -> bytes:
+        """An event that tells of a failure in the middle of a stream, as the protocol's SDKs raise it."""
+        return encoded({"type": "error", **error.as_body()}, b"error")
