@@ -306,6 +306,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/quote/{path}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Quote
+         * @description What a call can cost at most, and will typically, at the price of this moment.
+         */
+        post: operations["post_quote_api_quote__path__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -649,6 +669,23 @@ export interface components {
             max_body_bytes: number;
         };
         /**
+         * LineItem
+         * @description A part of the most that a call can cost.
+         */
+        LineItem: {
+            /** Unit */
+            unit: string;
+            /** Quantity */
+            quantity: number;
+            /** Usd */
+            usd: string;
+            /**
+             * Msat
+             * @description Exact to a thousandth, rounded up.
+             */
+            msat: string;
+        };
+        /**
          * Live
          * @description The process answers.
          */
@@ -846,6 +883,28 @@ export interface components {
             sats: string | null;
         };
         /**
+         * Quote
+         * @description What a call can cost at most, and will typically. The items add up to the most, unless the minimum is more.
+         */
+        Quote: {
+            /** Model */
+            model: string;
+            /**
+             * Amount Sats
+             * @description What its invoice would ask for.
+             */
+            amount_sats: number;
+            /** Max Price Msat */
+            max_price_msat: number;
+            /** Typical Price Msat */
+            typical_price_msat: number;
+            /** Minimum Price Msat */
+            minimum_price_msat: number;
+            /** Line Items */
+            line_items: components["schemas"]["LineItem"][];
+            btc_price: components["schemas"]["BtcPrice"];
+        };
+        /**
          * Refilled
          * @description A refill that has arrived; its balance only for who also shows the token.
          */
@@ -934,6 +993,7 @@ export type HealthPart = components['schemas']['HealthPart'];
 export type Invoice = components['schemas']['Invoice'];
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 export type Limits = components['schemas']['Limits'];
+export type LineItem = components['schemas']['LineItem'];
 export type Live = components['schemas']['Live'];
 export type Model = components['schemas']['Model'];
 export type ModelCard = components['schemas']['ModelCard'];
@@ -941,6 +1001,7 @@ export type ModelList = components['schemas']['ModelList'];
 export type Parameters = components['schemas']['Parameters'];
 export type PaymentRequired = components['schemas']['PaymentRequired'];
 export type Price = components['schemas']['Price'];
+export type Quote = components['schemas']['Quote'];
 export type Refilled = components['schemas']['Refilled'];
 export type Token = components['schemas']['Token'];
 export type TopupRules = components['schemas']['TopupRules'];
@@ -1312,6 +1373,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EndpointDetail"];
+                };
+            };
+        };
+    };
+    post_quote_api_quote__path__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                path: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quote"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
                 };
             };
         };
