@@ -89,6 +89,16 @@ class Model:
     shutdown: date | None
     vision: schema.Vision | None = None
     """What an image that it reads can cost."""
+    images: Mapping[str, Mapping[str, int]] | None = None
+    """Output tokens of one drawn image, by quality and size."""
+    speech: schema.Speech | None = None
+    """How many output tokens speech can be."""
+
+    @property
+    def meters_tokens(self) -> bool:
+        """Upstream bills its output by tokens."""
+        book = self.sold or self.bought
+        return book is not None and Unit.OUTPUT in book.rates
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -223,4 +233,6 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         default_max_output=rules.default_max_output,
         shutdown=rules.shutdown,
         vision=rules.vision,
+        images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
+        speech=rules.speech,
     )

@@ -11,6 +11,7 @@ from lib.btc_price import PricedAt
 from lib.core import pricing
 from lib.core.catalog import Api, Endpoint, Model, Rates
 from lib.core.money import BtcPrice, Msat, Rate
+from lib.core.schema import SECONDS_PER_MINUTE, Typical
 from lib.core.units import Unit
 from lib.services import Services
 
@@ -93,10 +94,10 @@ def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None)
 
 def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> dict[str, Any]:
     typical = endpoint.rules.typical
-    usual = pricing.typical_of_model(model, typical.input_tokens, typical.output_tokens, price) if price else None
+    usual = pricing.typical_of_model(model, typical, price) if price else None
     return {
         "id": model.id,
-        "prices": _flat_price(model, price) if model.sold is None else _rates(model.sold.rates, price),
+        "prices": _flat_price(model, typical, price) if model.sold is None else _rates(model.sold.rates, price),
         "context": model.context,
         "max_output": model.max_output or None,
         "default_max_output": model.default_max_output or None,
@@ -113,17 +114,17 @@ def _rates(rates: Rates, price: BtcPrice | None) -> list[dict[str, Any]]:
 
 
 def _rate(unit: Unit, rate: Rate, price: BtcPrice | None) -> dict[str, Any]:
-    """Tokens by the million; what is bought singly, singly."""
-    per = 1 if unit is Unit.CALL else PER_TOKENS
+    """Tokens and characters by the million, recordings by the minute, calls singly."""
+    per = {Unit.CALL: 1, Unit.SECOND: SECONDS_PER_MINUTE}.get(unit, PER_TOKENS)
     msat = price.msat_rounded_up(rate.times(per)) if price else None
     return _price(unit, per, plain(rate.times(per).usd()), msat)
 
 
-def _flat_price(model: Model, price: BtcPrice | None) -> list[dict[str, Any]]:
+def _flat_price(model: Model, typical: Typical, price: BtcPrice | None) -> list[dict[str, Any]]:
     if isinstance(model.flat, Msat):
         return [_price("call", 1, None, model.flat)]
     usd = plain(model.flat.usd()) if model.flat else None
-    return [_price("call", 1, usd, pricing.typical_of_model(model, 0, 0, price) if price else None)]
+    return [_price("call", 1, usd, pricing.typical_of_model(model, typical, price) if price else None)]
 
 
 def _price(unit: str, per: int, usd: str | None, msat: Msat | None) -> dict[str, Any]:
