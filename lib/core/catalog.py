@@ -116,8 +116,8 @@ class Endpoint:
 
     @property
     def only_model(self) -> Model | None:
-        """What is sold where the body names no model."""
-        return None if "model" in self.rules.request.properties else next(iter(self.models.values()))
+        """What is sold where the body names no model: there must be no choice."""
+        return next(iter(self.models.values())) if len(self.models) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

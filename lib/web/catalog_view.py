@@ -10,8 +10,8 @@ from typing import Any
 from lib.btc_price import PricedAt
 from lib.core import pricing
 from lib.core.catalog import Api, Endpoint, Model, Rates
-from lib.core.money import BtcPrice, Msat, Rate
-from lib.core.schema import SECONDS_PER_MINUTE, Typical
+from lib.core.money import BtcPrice, Msat, Rate, UsdMicros
+from lib.core.schema import SECONDS_PER_MINUTE
 from lib.core.units import Unit
 from lib.services import Services
 
@@ -77,6 +77,19 @@ def _api(api: Api, services: Services, price: BtcPrice | None) -> dict[str, Any]
     }
 
 
+def endpoint_view(api: Api, endpoint: Endpoint, services: Services) -> dict[str, Any]:
+    """One endpoint of the catalog, as the catalog has it."""
+    priced = services.price.current()
+    return _endpoint(api, endpoint, services.today, priced.price if priced else None)
+
+
+def typical_msat(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> int | None:
+    """What the endpoint's typical call costs on a model; None while there is no price."""
+    if price is None:
+        return None
+    return pricing.typical_of_model(model, endpoint.rules.typical, price).value
+
+
 def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None) -> dict[str, Any]:
     rules = endpoint.rules
     return {
@@ -93,15 +106,13 @@ def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None)
 
 
 def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> dict[str, Any]:
-    typical = endpoint.rules.typical
-    usual = pricing.typical_of_model(model, typical, price) if price else None
     return {
         "id": model.id,
-        "prices": _flat_price(model, typical, price) if model.sold is None else _rates(model.sold.rates, price),
+        "prices": _flat_price(model, price) if model.sold is None else _rates(model.sold.rates, price),
         "context": model.context,
         "max_output": model.max_output or None,
         "default_max_output": model.default_max_output or None,
-        "typical_price_msat": usual.value if usual else None,
+        "typical_price_msat": typical_msat(model, endpoint, price),
         "shutdown": _day(model.shutdown),
     }
 
@@ -120,11 +131,13 @@ def _rate(unit: Unit, rate: Rate, price: BtcPrice | None) -> dict[str, Any]:
     return _price(unit, per, plain(rate.times(per).usd()), msat)
 
 
-def _flat_price(model: Model, typical: Typical, price: BtcPrice | None) -> list[dict[str, Any]]:
-    if isinstance(model.flat, Msat):
-        return [_price("call", 1, None, model.flat)]
-    usd = plain(model.flat.usd()) if model.flat else None
-    return [_price("call", 1, usd, pricing.typical_of_model(model, typical, price) if price else None)]
+def _flat_price(model: Model, price: BtcPrice | None) -> list[dict[str, Any]]:
+    match model.flat:
+        case UsdMicros() as usd:
+            msat = price.msat_rounded_up(usd.picos()) if price else None
+            return [_price("call", 1, plain(usd.usd()), msat)]
+        case msat:
+            return [_price("call", 1, None, msat)]
 
 
 def _price(unit: str, per: int, usd: str | None, msat: Msat | None) -> dict[str, Any]:

@@ -36,10 +36,9 @@ async def opened_order(
 ) -> AsyncGenerator[Order]:
     """Read and validate a request. Raises ApiError, or ClientLeft; nothing was invoiced.
 
-    The files of a form are there until the block ends. `paying`: the sender has proven something.
+    The files of a form are there until the block ends. `paying`: the sender has proven something. A query string is
+    not part of an order: SDKs send some (`?beta=true`), and none is passed on.
     """
-    if scope["query_string"]:  # upstream's own switches (`?beta=true`) change what is billed
-        raise ApiError(Code.INVALID_FIELD_VALUE, "A query string is not sold here.", param="query")
     rules, limits = place.endpoint.rules, services.settings.config.limits
     if not is_form(place, scope):
         body = await read_body(scope, receive, max_bytes=rules.max_body_bytes, within_seconds=limits.body_seconds)

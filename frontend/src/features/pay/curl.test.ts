@@ -19,7 +19,10 @@ describe("the example to pay for", () => {
   });
 
   it("is missing when no endpoint has a JSON body", () => {
-    const endpoints = apiWith({}).endpoints.map((endpoint) => ({ ...endpoint, example: null }));
+    const endpoints = apiWith({}).endpoints.map((endpoint) => ({
+      ...endpoint,
+      example: { ...endpoint.example, body: null },
+    }));
 
     expect(pickExample(catalogWith({ apis: [apiWith({ endpoints })] }))).toBeNull();
   });
