@@ -10,6 +10,7 @@ import jsonschema_rs
 
 from lib.core.money import Msat, Rate, Sat, UsdMicros
 from lib.core.protocols.registry import PROTOCOLS
+from lib.core.tokens import Tokenizer, tokenizer
 from lib.core.units import Unit
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Model:
     shutdown: date | None
     vision: schema.Vision | None = None
     """What an image that it reads can cost."""
+    tokenizer: Tokenizer | None = None
+    """Counts its tokens; None if nobody but its provider can."""
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -223,4 +226,5 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         default_max_output=rules.default_max_output,
         shutdown=rules.shutdown,
         vision=rules.vision,
+        tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,
     )

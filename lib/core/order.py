@@ -99,7 +99,7 @@ def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Orde
         answers=answers,
         output_cap=cap,
         cap_is_ours=cap_is_ours,
-        demand=endpoint.protocol.demand(parameters, images),
+        demand=endpoint.protocol.demand(parameters, images, model.tokenizer),
         digest=_digest(place, parameters),
     )
 

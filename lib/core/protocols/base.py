@@ -12,7 +12,7 @@ import orjson
 
 from lib.core.sse import EventKind, encoded
 from lib.core.units import Unit
-from lib.core.usage import Reading
+from lib.core.usage import Reading, list_of, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
     from lib.core.errors import ApiError
     from lib.core.protocols.images import Found, Images
     from lib.core.schema import Endpoint
+    from lib.core.tokens import Tokenizer
 
 TOKENS_PER_PIECE = 32
 """What upstream adds to a message or tool at most."""
+QUOTES = 2
+"""Bytes around a text in JSON."""
 TOKENS_PER_CALL = 64
 """What upstream adds to a conversation at most."""
 
@@ -39,6 +42,16 @@ class Demand:
     """The most tokens that the images are, which are read beside the text."""
     measured: Mapping[Unit, int] = field(default_factory=dict[Unit, int])
     """What is known before the call and billed with its answer."""
+
+
+def texts_of(content: object) -> Iterator[str]:
+    """A text, or the texts among content parts."""
+    if isinstance(content, str):
+        yield content
+    for part in map(object_of, list_of(content)):
+        text = part.get("text")
+        if isinstance(text, str):
+            yield text
 
 
 class Protocol:
@@ -58,11 +71,19 @@ class Protocol:
         """The images that are read. What is left open about each is filled in. Raises ApiError."""
         yield from ()
 
-    def demand(self, parameters: Mapping[str, Any], images: Images) -> Demand:
-        """What can be used by a request whose body is `parameters`."""
+    def demand(self, parameters: Mapping[str, Any], images: Images, counter: Tokenizer | None = None) -> Demand:
+        """What can be used by a request whose body is `parameters`; `counter` knows the model's vocabulary."""
         size = len(orjson.dumps(parameters)) - images.encoded_bytes
         most = size + self.pieces(parameters) * TOKENS_PER_PIECE + TOKENS_PER_CALL
+        if counter is not None:
+            texts = list(self.texts(parameters))
+            written = sum(len(orjson.dumps(text)) - QUOTES for text in texts)
+            most += counter.bound(texts) - written
         return Demand(input_bytes=size, input_tokens=most, image_tokens=images.tokens)
+
+    def texts(self, parameters: Mapping[str, Any]) -> Iterator[str]:
+        """The texts that upstream reads as they are. All else of a body, as tools, it may write in a way of its own."""
+        yield from ()
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages and tools: upstream adds a few tokens to each."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lib.core.protocols.images import Found, Images
+    from lib.core.tokens import Tokenizer
     from lib.core.usage import Reading
 
 TOKENS_FOR_TOOLS = 1_024
@@ -33,9 +34,9 @@ class Messages(Protocol):
         for at, message in enumerate(map(object_of, list_of(fields.get("messages")))):
             yield from images.of_blocks(message.get("content"), f"messages[{at}].content")
 
-    def demand(self, parameters: Mapping[str, Any], images: Images) -> Demand:
+    def demand(self, parameters: Mapping[str, Any], images: Images, counter: Tokenizer | None = None) -> Demand:
         """Tools bring instructions of the provider's own."""
-        demand = super().demand(parameters, images)
+        demand = super().demand(parameters, images, counter)
         more = TOKENS_FOR_TOOLS if parameters.get("tools") else 0
         return replace(demand, input_tokens=demand.input_tokens + more)
 
