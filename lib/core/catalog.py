@@ -10,6 +10,7 @@ import jsonschema_rs
 
 from lib.core.money import Msat, Rate, Sat, UsdMicros
 from lib.core.protocols.registry import PROTOCOLS
+from lib.core.tokens import Tokenizer, tokenizer
 from lib.core.units import Unit
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Model:
     """Output tokens of one drawn image, by quality and size."""
     speech: schema.Speech | None = None
     """How many output tokens speech can be."""
+    tokenizer: Tokenizer | None = None
+    """Counts its tokens; None if nobody but its provider can."""
 
     @property
     def meters_tokens(self) -> bool:
@@ -238,4 +241,5 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         forced=rules.forced,
         images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
         speech=rules.speech,
+        tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,
     )
