@@ -35,7 +35,7 @@ async def charged_msat(visitor: Visitor) -> int:
 
 
 async def test_a_chat_is_paid_with_the_demo_wallet_and_streams(world: World):
-    """One press pays; the answer is written while it comes; its cost is the ledger's to the msat; the change is kept."""
+    """One press pays; the answer is written while it comes; its cost is the ledger's to the msat."""
     world.parts.scenario(**SLOW_STREAM)
     async with visiting(world, CHAT_PAGE) as visitor:
         await ask_to_pay(visitor)

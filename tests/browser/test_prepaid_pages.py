@@ -75,7 +75,7 @@ async def test_a_browser_s_wallet_tops_up(world: World):
         async def pay(invoice: str) -> str:
             return await world.parts.pay(invoice)
 
-        await visitor.context.expose_function("payWithExtension", pay)
+        await visitor.context.expose_function("payWithExtension", pay)  # pyright: ignore[reportUnknownMemberType]
         await visitor.context.add_init_script(WEBLN)
         await visitor.go("/topup")
         await visitor.press(FIVE_THOUSAND)
