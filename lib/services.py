@@ -10,10 +10,10 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from lib.btc_price import PUBLIC_SOURCES, BtcPriceFeed, BtcPriceSource, FeedLimits, FixedBtcPrice
 from lib.challenge import Keys, Randomness, Till
@@ -70,6 +70,12 @@ class Services:
     def today(self) -> date:
         """The day by UTC, for shutdown dates."""
         return datetime.now(UTC).date()
+
+
+class Current(Protocol):
+    """Holds the Services of this moment: the one reference that a reload exchanges."""
+
+    services: Services
 
 
 OpenLedger: TypeAlias = Callable[[Settings], Awaitable[Ledger]]
@@ -179,6 +185,28 @@ async def _assembled(
         purchase=purchase,
         topups=Topups(config.topup, till, ledger, price),
         demo_wallet=wallet,
+    )
+
+
+def reloaded(services: Services, settings: Settings) -> Services:
+    """The same shop under other settings: the ledger, the node, the connections and what runs stay as they are.
+
+    Raises ValueError for a catalog that is not valid.
+    """
+    config, old = settings.config, services.purchase
+    sold = catalog.build(config)
+    till = replace(old.till, title=config.title, limits=config.limits)
+    upstream = services.upstream.changed(settings.upstream_urls, settings.secrets.upstream_keys, config.limits)
+    stop_loss = services.stop_loss.under(config.stop_loss)
+    purchase = replace(old, till=till, upstream=upstream, stop_loss=stop_loss, missing=settings.missing)
+    return replace(
+        services,
+        settings=settings,
+        catalog=sold,
+        upstream=upstream,
+        stop_loss=stop_loss,
+        purchase=purchase,
+        topups=replace(services.topups, rules=config.topup, till=till),
     )
 
 

@@ -70,6 +70,9 @@ class UsdPicos:
     def __add__(self, other: UsdPicos) -> UsdPicos:
         return UsdPicos(self.value + other.value)
 
+    def __sub__(self, other: UsdPicos) -> UsdPicos:
+        return UsdPicos(self.value - other.value)
+
     def usd(self) -> Decimal:
         """Exact dollars, for screens and quotes."""
         return Decimal(self.value).scaleb(-12)

@@ -33,7 +33,7 @@ export function Header() {
 
 function Nav() {
   return (
-    <nav aria-label="Pages" className="-ml-3 flex text-control sm:ml-0">
+    <nav aria-label="Pages" className="-ml-2 flex text-control sm:ml-0">
       <PageLink to="/catalog">Catalog</PageLink>
       <PageLink to="/docs">Docs</PageLink>
       <PageLink to="/status">Status</PageLink>
@@ -45,7 +45,7 @@ function PageLink({ to, children }: { readonly to: string; readonly children: st
   return (
     <NavLink
       to={to}
-      className="flex h-11 items-center rounded-control px-3 text-ink2 hover:text-ink aria-[current=page]:font-medium aria-[current=page]:text-ink"
+      className="flex h-11 items-center rounded-control px-2 text-ink2 sm:px-3 hover:text-ink aria-[current=page]:font-medium aria-[current=page]:text-ink"
     >
       {children}
     </NavLink>

@@ -22,7 +22,7 @@ export function PaymentsChip() {
     return (
       <Link to={paid.page} className={CHIP}>
         <Dot />
-        {paid.kind === "topup" ? "Top-up paid: get the token" : `${paid.amountSats} sats paid, not used`}
+        {paid.kind === "topup" ? "Get your token" : `${paid.amountSats} sats paid, not used`}
       </Link>
     );
   }
@@ -50,7 +50,9 @@ function OpenInvoice({ newest, count, now }: OpenInvoiceProps) {
   return (
     <button type="button" onClick={() => reopen(newest)} className={CHIP}>
       <Dot />
-      {count === 1 ? "1 unpaid invoice" : `${count} unpaid invoices`}
+      <span>
+        {count} unpaid<span className="sr-only sm:not-sr-only"> {count === 1 ? "invoice" : "invoices"}</span>
+      </span>
       <span className="text-ink2 tabular-nums">{countdownText(newest.expiresAt - now)}</span>
     </button>
   );

@@ -26,7 +26,7 @@ export function shutdownText(days: number): string {
 
 /** What is left of a time, as `9:41`; `0:00` once it is over. */
 export function countdownText(leftMs: number): string {
-  const seconds = Math.max(0, Math.ceil(leftMs / 1_000));
+  const seconds = Math.max(0, Math.floor(leftMs / 1_000));
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 }
 

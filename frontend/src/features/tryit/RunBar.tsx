@@ -10,6 +10,8 @@ import type { PayFrom } from "./useRun";
 
 interface RunBarProps {
   readonly busy: boolean;
+  /** The pay dialog is open for it. */
+  readonly asking: boolean;
   /** The upload that is still to be chosen. */
   readonly missing: string | null;
   /** Why the server would refuse the request. */
@@ -27,7 +29,7 @@ interface RunBarProps {
 
 /** The button that pays and runs, and what it will cost. Stop stands where it was. */
 export function RunBar(props: RunBarProps) {
-  const { busy, missing, refusal, onRun, onStop } = props;
+  const { busy, asking, missing, refusal, onRun, onStop } = props;
   const { prepare } = usePaying();
   const from = sourceOf(props);
   if (busy) {
@@ -47,7 +49,7 @@ export function RunBar(props: RunBarProps) {
         <Button
           look="pay"
           type="submit"
-          disabled={cannot !== null}
+          disabled={cannot !== null || asking}
           onClick={() => onRun(from)}
           onPointerEnter={prepare}
           onFocus={prepare}
@@ -56,7 +58,12 @@ export function RunBar(props: RunBarProps) {
           {labelOf(from, props)}
         </Button>
         {from === "invoice" ? null : (
-          <Button look="plain" disabled={cannot !== null} onClick={() => onRun("invoice")}>
+          <Button
+            look="plain"
+            disabled={cannot !== null || asking}
+            onClick={() => onRun("invoice")}
+            className="w-full sm:w-auto"
+          >
             Pay this one call
           </Button>
         )}

@@ -10,7 +10,7 @@ import { Unfinished } from "./Unfinished";
 import { type Draft, bodyOf, draftOf, missingFile } from "./request";
 import { RequestForm } from "./RequestForm";
 import { RunBar } from "./RunBar";
-import { type PayFrom, useRun } from "./useRun";
+import { type PayFrom, type RunPhase, useRun } from "./useRun";
 import { refusalIn, useQuote } from "./useQuote";
 
 interface TryItProps {
@@ -58,7 +58,7 @@ export function TryIt({ api, endpoint, onModel }: TryItProps) {
       <Unfinished
         page={page}
         url={endpoint.url}
-        busy={isBusy(run.phase)}
+        busy={isBusy(run.phase) || run.phase === "asking"}
         onFetch={(kept) => void fetchAgain(kept, wish)}
         onRun={(kept) => void start({ ...wish, body: kept ?? body }, "change")}
       />
@@ -71,6 +71,7 @@ export function TryIt({ api, endpoint, onModel }: TryItProps) {
         <RequestForm endpoint={endpoint} draft={draft} onChange={change} />
         <RunBar
           busy={isBusy(run.phase)}
+          asking={run.phase === "asking"}
           missing={missingFile(draft)}
           refusal={refusalIn(quoteError)}
           ceilingMsat={quote?.max_price_msat ?? null}
@@ -95,6 +96,6 @@ export function TryIt({ api, endpoint, onModel }: TryItProps) {
   );
 }
 
-function isBusy(phase: string): boolean {
-  return phase === "asking" || phase === "running" || phase === "waiting";
+function isBusy(phase: RunPhase): boolean {
+  return phase === "running" || phase === "waiting";
 }
