@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from lib import config, jobs, run, services
+from lib import config, jobs, logs, run, services
 from lib.web.app import create_app
 
 ROOT = Path(__file__).parent
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent
 @asynccontextmanager
 async def open_services() -> AsyncGenerator[services.Services]:
     """Read the environment now, not at import."""
+    logs.set_up(config.log_form(config.process_environment()))
     settings = config.read(config.process_environment(), ROOT)
     async with services.opened(settings) as opened, jobs.running(opened):
         yield opened

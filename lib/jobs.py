@@ -16,6 +16,7 @@ from lib.doubt import NOT_PAID, judge
 from lib.health import Part
 from lib.lease import Lease
 from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
+from lib.metrics import LedgerSums
 from lib.services import Services, renewed
 from lib.store.ledger import CreditInDoubt, LedgerUnavailable
 
@@ -30,7 +31,10 @@ DENIED_AGAIN_SECONDS = 30.0
 TOPUP_SECONDS = 2.0
 TOPUP_MAX_INVOICES = 200
 LOSSES_SECONDS = 5.0
+PAUSES_SECONDS = 5.0
 HEALTH_SECONDS = 15.0
+FIGURES_SECONDS = 30.0
+"""Sums over the whole ledger are not read at every scrape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +55,11 @@ async def running(services: Services, lease: LeaseTimes = LeaseTimes()) -> Async
         ("confirm", CONFIRM_SECONDS, confirmations.step),
         ("top-ups", TOPUP_SECONDS, lambda: credit_topups(services)),
         ("losses", LOSSES_SECONDS, lambda: services.stop_loss.refresh(services.ledger)),
+        ("pauses", PAUSES_SECONDS, lambda: services.purchase.pauses.refresh(services.ledger)),
         ("health", HEALTH_SECONDS, lambda: look_around(services)),
     ]
+    if services.settings.secrets.metrics_token:
+        jobs.append(("figures", FIGURES_SECONDS, lambda: read_figures(services)))
     if services.feed is not None:
         jobs.append(("price", services.settings.config.btc_price.refresh_seconds, services.feed.refresh))
     tasks = [asyncio.create_task(_every(seconds, name, step), name=f"job {name}") for name, seconds, step in jobs]
@@ -200,6 +207,13 @@ async def look_around(services: Services) -> None:
         trouble = services.settings.missing(api) or services.upstream.trouble(api)
         parts[f"upstream {api}"] = Part(trouble is None, trouble or "for sale")
     _alarm(alarms, "stop-loss", services.stop_loss.alarm)
+
+
+async def read_figures(services: Services) -> None:
+    """Refresh what GET /metrics says of the whole ledger and of the node's balance."""
+    services.metrics.ledger = LedgerSums(await services.ledger.totals(), time.monotonic())
+    services.metrics.node_balance = None
+    services.metrics.node_balance = await services.node.balance()
 
 
 def _ledger(lease: Lease, kind: str) -> Part:

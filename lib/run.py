@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from pathlib import Path
@@ -13,10 +12,8 @@ from typing import Any
 
 import uvicorn
 
-from lib import check, config
+from lib import check, config, logs
 from lib.config import ConfigError
-
-log = logging.getLogger(__name__)
 
 
 def main(app: Any, root: Path, description: str | None) -> int:
@@ -25,19 +22,24 @@ def main(app: Any, root: Path, description: str | None) -> int:
     parser.add_argument("--check", action="store_true", help="validate configuration and parts, then end")
     if parser.parse_args().check:
         return asyncio.run(check.report(root))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every question to the node
     try:
+        logs.set_up(config.log_form(config.process_environment()))
         settings = config.read(config.process_environment(), root)
         host, port = config.listen_address(config.process_environment())
     except ConfigError as error:
-        log.critical("%s", error)
+        sys.stderr.write(f"{error}\n")
         return 1
     signal.signal(signal.SIGTERM, _ended)
     # Running calls go on for so long; then uvicorn cancels them, which settles each for what it got.
     drain_seconds = settings.config.limits.drain_seconds
     uvicorn.run(
-        app, host=host, port=port, access_log=False, proxy_headers=False, timeout_graceful_shutdown=drain_seconds
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        timeout_graceful_shutdown=drain_seconds,
     )
     return 0
 

@@ -27,6 +27,8 @@ from lib.lease import Lease
 from lib.lightning.node import LightningNode
 from lib.lightning.payer import DemoWallet
 from lib.lightning.phoenixd import Phoenixd
+from lib.metrics import Metrics
+from lib.pauses import Pauses
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
@@ -65,6 +67,11 @@ class Services:
     topups: Topups
     demo_wallet: DemoWallet | None
     """Pays with play money; None outside the demo."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """What this process counts."""
+        return self.purchase.till.metrics
 
     @property
     def today(self) -> date:
@@ -151,15 +158,17 @@ async def _assembled(
         clock=time.time,
         randomness=Randomness(secrets.token_bytes, Ids(secrets.token_bytes)),
     )
-    stop_loss, lease = StopLoss(config.stop_loss), till.lease
+    stop_loss, lease, pauses = StopLoss(config.stop_loss), till.lease, Pauses()
     with contextlib.suppress(LedgerUnavailable):  # until the lease job has one, no calls are taken
         await renewed(ledger, lease)
+        await pauses.refresh(ledger)
     purchase = Purchase(
         till=till,
         ledger=ledger,
         price=price,
         upstream=upstream,
         stop_loss=stop_loss,
+        pauses=pauses,
         lease=lease,
         missing=settings.missing,
         unsettled=set(),

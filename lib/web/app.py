@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lib.core.catalog import Catalog
 from lib.core.errors import ApiError, Code
 from lib.services import Services
-from lib.web import demo_wallet, prepaid, quote
+from lib.web import demo_wallet, metrics, prepaid, quote
 from lib.web.paid import PaidCalls
 from lib.web.replies import on_api_error, send_error
 from lib.web.request_id import RequestId
@@ -72,6 +72,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
         max_age=PREFLIGHT_SECONDS,
     )
     app.add_middleware(RequestId)
+    app.include_router(metrics.router)
     app.include_router(prepaid.router)
     app.include_router(router)
     app.include_router(quote.router)
