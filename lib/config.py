@@ -7,8 +7,8 @@ import ipaddress
 import os
 import re
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast
@@ -142,6 +142,38 @@ class Settings:
         return None
 
 
+NEEDS_RESTART: Mapping[str, Callable[[Settings], object]] = {
+    "L402_ROOT_KEY": lambda settings: settings.secrets.root_keys,
+    "PHOENIX_URL": lambda settings: settings.phoenix_url,
+    "PHOENIX_PASSWORD": lambda settings: settings.secrets.phoenix_password,
+    "where the ledger is": lambda settings: (settings.ledger, settings.data_dir),
+    "BTC_USD": lambda settings: settings.fixed_btc_price,
+    "btc_price": lambda settings: settings.config.btc_price,
+    "limits.drain_seconds": lambda settings: settings.config.limits.drain_seconds,
+}
+"""What a running server keeps as it was when it started, in the words of who changed it. All else can be reloaded."""
+
+
+def succeeding(old: Settings, new: Settings) -> Settings:
+    """What a server that began with `old` can take over from `new` while it runs."""
+    secrets = replace(new.secrets, root_keys=old.secrets.root_keys, phoenix_password=old.secrets.phoenix_password)
+    limits = new.config.limits.model_copy(update={"drain_seconds": old.config.limits.drain_seconds})
+    return replace(
+        new,
+        config=new.config.model_copy(update={"btc_price": old.config.btc_price, "limits": limits}),
+        secrets=secrets,
+        phoenix_url=old.phoenix_url,
+        ledger=old.ledger,
+        data_dir=old.data_dir,
+        fixed_btc_price=old.fixed_btc_price,
+    )
+
+
+def waiting_for_restart(old: Settings, new: Settings) -> list[str]:
+    """What differs between them that only a restart can change."""
+    return [name for name, of in NEEDS_RESTART.items() if of(old) != of(new)]
+
+
 def read(environ: Mapping[str, str], root: Path) -> Settings:
     """Read everything. The process environment wins over `.env.secrets`. Raises ConfigError."""
     demo = _is_demo(environ)
@@ -212,13 +244,14 @@ def read_config(path: Path) -> schema.Config:
 class _Loader(yaml.SafeLoader):
     """YAML without surprises: prices become Decimal from their own digits, a repeated key is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the library's signature
-        """Refuse a key that occurs twice."""
-        keys = [cast("str", self.construct_object(key, deep=True)) for key, _ in node.value]  # pyright: ignore[reportUnknownMemberType]
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse a key that is written twice. Keys that `<<` brings in may be written over."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"the key `{key}` occurs twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+        return node
 
     def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
         """0.15 is exactly 0.15."""

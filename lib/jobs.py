@@ -17,7 +17,7 @@ from lib.health import Part
 from lib.lease import Lease
 from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
 from lib.metrics import LedgerSums
-from lib.services import Services, renewed
+from lib.services import Current, Services, renewed
 from lib.store.ledger import CreditInDoubt, LedgerUnavailable
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,8 @@ PAUSES_SECONDS = 5.0
 HEALTH_SECONDS = 15.0
 FIGURES_SECONDS = 30.0
 """Sums over the whole ledger are not read at every scrape."""
+UPSTREAM = "upstream "
+"""Begins the name of an API's part in what /api/health says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,19 @@ class LeaseTimes:
 
 
 @asynccontextmanager
-async def running(services: Services, lease: LeaseTimes = LeaseTimes()) -> AsyncGenerator[None]:
-    """Run every job until the block ends."""
+async def running(current: Current, lease: LeaseTimes = LeaseTimes()) -> AsyncGenerator[None]:
+    """Run every job until the block ends; those that a reload concerns look at the services of the moment."""
+    services = current.services
     confirmations = Confirmations(services)
     jobs: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
         ("lease", lease.renew_seconds, LeaseKeeper(services, lease).step),
         ("confirm", CONFIRM_SECONDS, confirmations.step),
         ("top-ups", TOPUP_SECONDS, lambda: credit_topups(services)),
-        ("losses", LOSSES_SECONDS, lambda: services.stop_loss.refresh(services.ledger)),
-        ("pauses", PAUSES_SECONDS, lambda: services.purchase.pauses.refresh(services.ledger)),
-        ("health", HEALTH_SECONDS, lambda: look_around(services)),
+        ("losses", LOSSES_SECONDS, lambda: current.services.stop_loss.refresh(services.ledger)),
+        ("pauses", PAUSES_SECONDS, lambda: current.services.purchase.pauses.refresh(current.services.ledger)),
+        ("health", HEALTH_SECONDS, lambda: look_around(current.services)),
+        ("figures", FIGURES_SECONDS, lambda: read_figures(current.services)),
     ]
-    if services.settings.secrets.metrics_token:
-        jobs.append(("figures", FIGURES_SECONDS, lambda: read_figures(services)))
     if services.feed is not None:
         jobs.append(("price", services.settings.config.btc_price.refresh_seconds, services.feed.refresh))
     tasks = [asyncio.create_task(_every(seconds, name, step), name=f"job {name}") for name, seconds, step in jobs]
@@ -203,14 +205,19 @@ async def look_around(services: Services) -> None:
         parts["node"] = Part(False, str(error))
     priced = services.price.current()
     parts["price"] = Part(priced is not None, "fresh" if priced else "no fresh bitcoin price")
+    for name in [name for name in parts if name.startswith(UPSTREAM)]:
+        if name.removeprefix(UPSTREAM) not in services.catalog.apis:
+            del parts[name]  # a reload took it off the catalog
     for api in services.catalog.apis:
         trouble = services.settings.missing(api) or services.upstream.trouble(api)
-        parts[f"upstream {api}"] = Part(trouble is None, trouble or "for sale")
+        parts[UPSTREAM + api] = Part(trouble is None, trouble or "for sale")
     _alarm(alarms, "stop-loss", services.stop_loss.alarm)
 
 
 async def read_figures(services: Services) -> None:
-    """Refresh what GET /metrics says of the whole ledger and of the node's balance."""
+    """Refresh what GET /metrics says of the whole ledger and of the node's balance, where anybody may read it."""
+    if not services.settings.secrets.metrics_token:
+        return
     services.metrics.ledger = LedgerSums(await services.ledger.totals(), time.monotonic())
     services.metrics.node_balance = None
     services.metrics.node_balance = await services.node.balance()

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lib.btc_price import BtcPriceSource
@@ -56,12 +56,12 @@ class Purchase:
     price: BtcPriceSource
     upstream: Upstream
     stop_loss: StopLoss
-    pauses: Pauses
     lease: Lease
     missing: Callable[[str], str | None]
     """What the operator has yet to configure before an API can be sold, in words that are safe to show."""
     unsettled: set[asyncio.Future[None]]
     """Running calls, and settlements on their way that outlive their request: awaited at an orderly stop."""
+    pauses: Pauses = field(default_factory=Pauses)
 
     async def challenge(
         self, order: Order, credit: Credit | None = None, *, counted: str | None = None, proof: str = ""

@@ -10,10 +10,10 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from lib.btc_price import PUBLIC_SOURCES, BtcPriceFeed, BtcPriceSource, FeedLimits, FixedBtcPrice
 from lib.challenge import Keys, Randomness, Till
@@ -28,7 +28,6 @@ from lib.lightning.node import LightningNode
 from lib.lightning.payer import DemoWallet
 from lib.lightning.phoenixd import Phoenixd
 from lib.metrics import Metrics
-from lib.pauses import Pauses
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
@@ -77,6 +76,12 @@ class Services:
     def today(self) -> date:
         """The day by UTC, for shutdown dates."""
         return datetime.now(UTC).date()
+
+
+class Current(Protocol):
+    """Holds the Services of this moment: the one reference that a reload exchanges."""
+
+    services: Services
 
 
 OpenLedger: TypeAlias = Callable[[Settings], Awaitable[Ledger]]
@@ -133,6 +138,9 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
             stack.push_async_callback(wallet.aclose)
         services = await _assembled(settings, ledger, node, upstream, feed, wallet)
         stack.push_async_callback(_given_back, services)
+        with contextlib.suppress(LedgerUnavailable):
+            await services.purchase.pauses.refresh(ledger)
+        services.metrics.sells(services.catalog.models())
         for api in sorted(settings.overridden):
             log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
         yield services
@@ -158,17 +166,15 @@ async def _assembled(
         clock=time.time,
         randomness=Randomness(secrets.token_bytes, Ids(secrets.token_bytes)),
     )
-    stop_loss, lease, pauses = StopLoss(config.stop_loss), till.lease, Pauses()
+    stop_loss, lease = StopLoss(config.stop_loss), till.lease
     with contextlib.suppress(LedgerUnavailable):  # until the lease job has one, no calls are taken
         await renewed(ledger, lease)
-        await pauses.refresh(ledger)
     purchase = Purchase(
         till=till,
         ledger=ledger,
         price=price,
         upstream=upstream,
         stop_loss=stop_loss,
-        pauses=pauses,
         lease=lease,
         missing=settings.missing,
         unsettled=set(),
@@ -188,6 +194,28 @@ async def _assembled(
         purchase=purchase,
         topups=Topups(config.topup, till, ledger, price),
         demo_wallet=wallet,
+    )
+
+
+def reloaded(services: Services, settings: Settings) -> Services:
+    """The same shop under other settings: the ledger, the node, the connections and what runs stay as they are.
+
+    Raises ValueError for a catalog that is not valid.
+    """
+    config, old = settings.config, services.purchase
+    sold = catalog.build(config)
+    till = replace(old.till, title=config.title, limits=config.limits)
+    upstream = services.upstream.changed(settings.upstream_urls, settings.secrets.upstream_keys, config.limits)
+    stop_loss = services.stop_loss.under(config.stop_loss)
+    purchase = replace(old, till=till, upstream=upstream, stop_loss=stop_loss, missing=settings.missing)
+    return replace(
+        services,
+        settings=settings,
+        catalog=sold,
+        upstream=upstream,
+        stop_loss=stop_loss,
+        purchase=purchase,
+        topups=replace(services.topups, rules=config.topup, till=till),
     )
 
 

@@ -82,16 +82,26 @@ class UpstreamBroke(Exception):
 class Upstream:
     """The connection pool to every API we resell."""
 
-    def __init__(self, urls: Mapping[str, str], keys: Mapping[str, str], limits: Limits) -> None:
-        """`urls` and `keys` by API name. Must be made inside a running event loop."""
+    def __init__(
+        self,
+        urls: Mapping[str, str],
+        keys: Mapping[str, str],
+        limits: Limits,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        """`urls` and `keys` by API name; `session` is a pool to share. Must be made inside a running event loop."""
         self._urls, self._keys, self._limits = urls, keys, limits
         self._refused_until: dict[str, float] = {}
-        self._session = aiohttp.ClientSession(
+        self._session = session or aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=POOL_CONNECTIONS, keepalive_timeout=KEEPALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),  # a shared jar would carry one buyer's cookie to the next
             auto_decompress=False,
             trust_env=False,
         )
+
+    def changed(self, urls: Mapping[str, str], keys: Mapping[str, str], limits: Limits) -> Upstream:
+        """The same pool under other settings, which may have cured what an API refused; this one stays as it is."""
+        return Upstream(urls, keys, limits, self._session)
 
     def trouble(self, api: str) -> str | None:
         """Why an API cannot be sold right now, in words for the operator; None if it can."""

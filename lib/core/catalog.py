@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -89,6 +89,8 @@ class Model:
     shutdown: date | None
     vision: schema.Vision | None = None
     """What an image that it reads can cost."""
+    forced: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields that upstream is sent for this model, whatever the buyer sent."""
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -106,8 +108,8 @@ class Endpoint:
 
     @property
     def only_model(self) -> Model | None:
-        """What is sold where the body names no model."""
-        return None if "model" in self.rules.request.properties else next(iter(self.models.values()))
+        """What is sold where the body names no model: there must be no choice."""
+        return next(iter(self.models.values())) if len(self.models) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,15 @@ class Catalog:
         """The methods sold at this path, for `Allow`."""
         api, rest = self._split(path)
         return [method for method, sold in api.endpoints if sold == rest] if api else []
+
+    def models(self) -> set[tuple[str, str]]:
+        """Every (API, model) on sale."""
+        return {
+            (api.name, model)
+            for api in self.apis.values()
+            for endpoint in api.endpoints.values()
+            for model in endpoint.models
+        }
 
     def why_not(self, path: str) -> str | None:
         """Why what people look for at this path is not sold, if the operator says so."""
@@ -204,7 +215,7 @@ def _endpoint(rules: schema.Endpoint, terms: _Terms) -> Endpoint:
     except (jsonschema_rs.ValidationError, ValueError) as error:
         raise ValueError(f"{rules.path}: request.properties is not valid JSON Schema: {error}") from error
     models = {model.id: _model(model, terms.narrowed(model)) for model in rules.models}
-    return Endpoint(rules, PROTOCOLS[rules.protocol], validator, models)
+    return Endpoint(rules, PROTOCOLS[rules.protocol].spoken_by(rules), validator, models)
 
 
 def _model(rules: schema.Model, terms: _Terms) -> Model:
@@ -223,4 +234,5 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         default_max_output=rules.default_max_output,
         shutdown=rules.shutdown,
         vision=rules.vision,
+        forced=rules.forced,
     )

@@ -88,7 +88,7 @@ def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Orde
     cap, cap_is_ours = _output_cap(rules, model, fields)
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
     streaming = _streaming(endpoint, fields)
-    parameters = _parameters(endpoint, fields, cap=cap, cap_is_ours=cap_is_ours, streaming=streaming)
+    parameters = _parameters(endpoint, model, fields, cap=cap, streaming=streaming)
     return Order(
         api=place.api,
         endpoint=endpoint,
@@ -155,7 +155,7 @@ def _validate(endpoint: Endpoint, fields: dict[str, Any]) -> None:
     if unknown:
         name = unknown[0][:SHOWN_MAX_CHARS]
         raise ApiError(Code.INVALID_FIELD_VALUE, f"The field `{name}` is not sold here.", param=name)
-    raise _violation(violations[0])
+    raise _told(violations)
 
 
 def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
@@ -176,8 +176,7 @@ def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
             names = ", ".join(f"`{name[:SHOWN_MAX_CHARS]}`" for name in kind.unexpected)
             return ApiError(Code.INVALID_FIELD_VALUE, f"{names} in `{param}` is not sold here.", param=param)
         case jsonschema_rs.ValidationErrorKind.Enum():
-            options = ", ".join(str(option) for option in kind.options)
-            return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` must be one of: {options}.", param=param)
+            return _one_of(param, _options(error))
         case _:
             return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` breaks the rule `{kind.name}`.", param=param)
 
@@ -186,18 +185,38 @@ def _nearest(branches: list[list[jsonschema_rs.ValidationError]]) -> ApiError | 
     """What is wrong by the alternative that was meant: the one that got deepest, and of those with its label right."""
 
     def nearness(branch: list[jsonschema_rs.ValidationError]) -> tuple[bool, int]:
-        mislabelled = any(_is_label(error) for error in branch)
-        return not mislabelled, max(len(error.instance_path) for error in branch)
+        return _label_of(branch) is None, max(len(error.instance_path) for error in branch)
 
     told = [branch for branch in branches if branch]
     if not told:
         return None
-    nearest = max(told, key=nearness)
-    return _violation(next((error for error in nearest if _is_label(error)), nearest[0]))
+    labels = [label for branch in told if (label := _label_of(branch))]
+    if len(labels) == len(told) and len({tuple(label.instance_path) for label in labels}) == 1:
+        return _one_of(_pointer(labels[0].instance_path), [option for label in labels for option in _options(label)])
+    return _told(max(told, key=nearness))
+
+
+def _told(violations: list[jsonschema_rs.ValidationError]) -> ApiError:
+    """The one to tell: a wrong label explains the others."""
+    return _violation(_label_of(violations) or violations[0])
+
+
+def _label_of(violations: list[jsonschema_rs.ValidationError]) -> jsonschema_rs.ValidationError | None:
+    """The outermost `type` or `role` that is another alternative's."""
+    labels = [error for error in violations if _is_label(error)]
+    return min(labels, key=lambda error: len(error.instance_path), default=None)
+
+
+def _options(error: jsonschema_rs.ValidationError) -> list[Any]:
+    return list(error.kind.options) if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Enum) else []
+
+
+def _one_of(param: str, options: list[Any]) -> ApiError:
+    shown = ", ".join(json.dumps(option) if not isinstance(option, str) else option for option in options)
+    return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` must be one of: {shown}.", param=param)
 
 
 def _is_label(error: jsonschema_rs.ValidationError) -> bool:
-    """A `type` or `role` that is another alternative's."""
     return bool(error.instance_path) and error.instance_path[-1] in {"type", "role"}
 
 
@@ -211,7 +230,7 @@ def _pointer(path: list[str | int]) -> str:
 
 def _model(endpoint: Endpoint, fields: dict[str, Any], today: date) -> Model:
     name = fields.get("model")
-    model = endpoint.only_model or (endpoint.models.get(name) if isinstance(name, str) else None)
+    model = endpoint.only_model if name is None else endpoint.models.get(name) if isinstance(name, str) else None
     if model is None or not model.on_sale(today):
         sold = ", ".join(model.id for model in endpoint.models.values() if model.on_sale(today))
         raise ApiError(Code.MODEL_NOT_SUPPORTED, f"This model is not sold here. Sold: {sold}.", param="model")
@@ -256,14 +275,18 @@ def _streaming(endpoint: Endpoint, fields: dict[str, Any]) -> bool:
 
 
 def _parameters(
-    endpoint: Endpoint, fields: dict[str, Any], *, cap: int, cap_is_ours: bool, streaming: bool
+    endpoint: Endpoint, model: Model, fields: dict[str, Any], *, cap: int, streaming: bool
 ) -> dict[str, Any]:
     """What upstream is asked: the buyer's fields less what we drop, plus what we force."""
     rules = endpoint.rules.request
     removed = {*rules.dropped, *rules.identity, "stream", "stream_options"}
+    if rules.output_cap is not None:
+        removed |= {*rules.output_cap.fields}
     parameters = {name: value for name, value in fields.items() if name not in removed and value is not None}
-    parameters.update(rules.forced)
-    if cap_is_ours and rules.output_cap is not None:
+    parameters |= {**rules.forced, **model.forced}
+    if "model" in rules.properties:
+        parameters["model"] = model.id
+    if rules.output_cap is not None:
         parameters[rules.output_cap.inject] = cap
     if streaming:
         parameters |= endpoint.protocol.streamed(endpoint.rules)

@@ -6,6 +6,7 @@ import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -16,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lib.core.catalog import Catalog
 from lib.core.errors import ApiError, Code
-from lib.services import Services
-from lib.web import demo_wallet, metrics, prepaid, quote
+from lib.services import Current, Services
+from lib.web import demo_wallet, discovery, metrics, prepaid, quote
 from lib.web.paid import PaidCalls
 from lib.web.replies import on_api_error, send_error
 from lib.web.request_id import RequestId
@@ -40,12 +41,13 @@ EXPOSED_HEADERS = (
     "Retry-After",
     "Payment-Receipt",
 )
-API_PREFIXES = ("/api/", "/topup", "/v1/", "/metrics", "/openapi.json", "/.well-known/")
+API_PREFIXES = ("/api/", "/topup", "/v1/", "/metrics", "/openapi.json", "/llms.txt", "/.well-known/")
 TOPUP_PAGE = "/topup"
 PREFLIGHT_SECONDS = 86_400
 TELEMETRY_OFF = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 
-OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+OpenServices = Callable[[Current], AbstractAsyncContextManager[None]]
+"""Sets the services of what it is given, and keeps them open while its block runs."""
 
 
 def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
@@ -53,8 +55,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_services() as services:
-            app.state.services = services
+        async with open_services(cast("Current", app.state)):
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
@@ -75,6 +76,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
     app.include_router(metrics.router)
     app.include_router(prepaid.router)
     app.include_router(router)
+    app.include_router(discovery.router)
     app.include_router(quote.router)
     app.include_router(demo_wallet.router)
     app.router.routes.append(Mount("/", app=Rest(Site(dist))))

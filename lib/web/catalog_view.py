@@ -76,6 +76,20 @@ def _api(api: Api, services: Services, price: BtcPrice | None) -> dict[str, Any]
     }
 
 
+def endpoint_view(api: Api, endpoint: Endpoint, services: Services) -> dict[str, Any]:
+    """One endpoint of the catalog, as the catalog has it."""
+    priced = services.price.current()
+    return _endpoint(api, endpoint, services.today, priced.price if priced else None)
+
+
+def typical_msat(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> int | None:
+    """What the endpoint's typical call costs on a model; None while there is no price."""
+    if price is None:
+        return None
+    typical = endpoint.rules.typical
+    return pricing.typical_of_model(model, typical.input_tokens, typical.output_tokens, price).value
+
+
 def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None) -> dict[str, Any]:
     rules = endpoint.rules
     return {
@@ -86,21 +100,20 @@ def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None)
         "content_type": rules.content_type,
         "streaming": rules.streaming,
         "limits": {"max_body_bytes": rules.max_body_bytes},
+        "typical": rules.typical.model_dump(mode="json", exclude_none=True),
         "models": [_model(model, endpoint, price) for model in _on_sale(endpoint, today)],
         "example": rules.example.model_dump(mode="json"),
     }
 
 
 def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> dict[str, Any]:
-    typical = endpoint.rules.typical
-    usual = pricing.typical_of_model(model, typical.input_tokens, typical.output_tokens, price) if price else None
     return {
         "id": model.id,
         "prices": _flat_price(model, price) if model.sold is None else _rates(model.sold.rates, price),
         "context": model.context,
         "max_output": model.max_output or None,
         "default_max_output": model.default_max_output or None,
-        "typical_price_msat": usual.value if usual else None,
+        "typical_price_msat": typical_msat(model, endpoint, price),
         "shutdown": _day(model.shutdown),
     }
 

@@ -20,7 +20,7 @@ BODY_MAX_BYTES = 8_192
 BODY_SECONDS = 10.0
 
 
-@router.post("/api/demo/pay")
+@router.post("/api/demo/pay", include_in_schema=False)
 async def post_demo_pay(request: Request) -> Json:
     """Let the demo's wallet pay `invoice`: 200 once it has. 404 outside the demo."""
     services = services_of(request)

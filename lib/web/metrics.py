@@ -23,7 +23,7 @@ from lib.web.replies import NOT_STORED, TellingRoute
 router = APIRouter(route_class=TellingRoute)
 
 
-@router.get("/metrics")
+@router.get("/metrics", include_in_schema=False)
 async def get_metrics(request: Request) -> Response:
     """Prometheus's text format. 404 where no METRICS_TOKEN is set, 401 without it."""
     services: Services = request.app.state.services

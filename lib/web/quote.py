@@ -14,6 +14,7 @@ from lib.core.money import BtcPrice
 from lib.core.order import Order
 from lib.core.pricing import LineItem
 from lib.web.catalog_view import btc_price_view, plain
+from lib.web.contract_money import ErrorBody, Quote
 from lib.web.free import count_quote
 from lib.web.orders import read_order
 from lib.web.replies import NOT_STORED, Json, TellingRoute
@@ -25,7 +26,7 @@ PRICE_RETRY_SECONDS = 30
 MSAT_STEP = Decimal("0.001")
 
 
-@router.post("/api/quote/{path:path}")
+@router.post("/api/quote/{path:path}", response_model=Quote, responses={400: {"model": ErrorBody}})
 async def post_quote(path: str, request: Request) -> Json:
     """What a call can cost at most, and will typically, at the price of this moment."""
     services = services_of(request)

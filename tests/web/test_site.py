@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lib.services import Services
+from lib.services import Current
 from lib.web.app import create_app
 from lib.web.page_head import PAGES
 from lib.web.site import accepted_codings
@@ -38,8 +38,9 @@ async def site(world: World, tmp_path: Path) -> AsyncGenerator[httpx.AsyncClient
     (dist / "assets" / "app-1a2b.js.br").write_bytes(AS_BROTLI)
 
     @asynccontextmanager
-    async def as_opened() -> AsyncGenerator[Services]:
-        yield world.services
+    async def as_opened(current: Current) -> AsyncGenerator[None]:
+        current.services = world.services
+        yield
 
     app = create_app(as_opened, dist)
     async with serving(app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:

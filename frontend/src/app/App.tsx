@@ -1,8 +1,11 @@
 import { CSPProvider } from "@base-ui/react/csp-provider";
 import { type QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { BrowserRouter } from "react-router";
+import { useCallback } from "react";
+import { BrowserRouter, useNavigate } from "react-router";
 
+import { PayProvider } from "../features/pay/PayProvider";
 import { useCatalog } from "../shared/useCatalog";
+import type { Payment } from "../shared/wallet/payment";
 import { ErrorBoundary } from "./ErrorBoundary";
 import { Pages } from "./Pages";
 import { Shell } from "./Shell";
@@ -24,9 +27,13 @@ export function App({ queryClient }: { readonly queryClient: QueryClient }) {
 
 function Site() {
   const { data } = useCatalog();
+  const navigate = useNavigate();
+  const goOn = useCallback((payment: Payment) => void navigate(payment.page), [navigate]);
   return (
-    <Shell demo={data?.demo ?? false}>
-      <Pages />
-    </Shell>
+    <PayProvider onPaidLater={goOn}>
+      <Shell demo={data?.demo ?? false}>
+        <Pages />
+      </Shell>
+    </PayProvider>
   );
 }

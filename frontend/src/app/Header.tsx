@@ -1,5 +1,7 @@
 import { Link, NavLink } from "react-router";
 
+import { AccountChip } from "./AccountChip";
+import { PaymentsChip } from "./PaymentsChip";
 import { SearchBox } from "./SearchBox";
 import { ThemeButton } from "./ThemeButton";
 
@@ -15,16 +17,14 @@ export function Header() {
           <Mark />
           <span className="sr-only min-[400px]:not-sr-only">alittlebitofmoney</span>
         </Link>
-        <Nav />
+        <div className="order-last flex w-full items-center justify-between gap-2 sm:order-none sm:ml-4 sm:w-auto sm:flex-1">
+          <Nav />
+          <PaymentsChip />
+        </div>
         <div className="ml-auto flex items-center gap-1">
           <SearchBox />
           <ThemeButton />
-          <Link
-            to="/topup"
-            className="inline-flex min-h-11 items-center rounded-control px-3 text-control font-medium whitespace-nowrap hover:bg-sunken"
-          >
-            Top up
-          </Link>
+          <AccountChip />
         </div>
       </div>
     </header>
@@ -33,10 +33,7 @@ export function Header() {
 
 function Nav() {
   return (
-    <nav
-      aria-label="Pages"
-      className="order-last -mx-2 flex w-full text-control sm:order-none sm:mx-0 sm:ml-4 sm:w-auto"
-    >
+    <nav aria-label="Pages" className="-ml-2 flex text-control sm:ml-0">
       <PageLink to="/catalog">Catalog</PageLink>
       <PageLink to="/docs">Docs</PageLink>
       <PageLink to="/status">Status</PageLink>
@@ -48,7 +45,7 @@ function PageLink({ to, children }: { readonly to: string; readonly children: st
   return (
     <NavLink
       to={to}
-      className="flex h-11 items-center rounded-control px-3 text-ink2 hover:text-ink aria-[current=page]:font-medium aria-[current=page]:text-ink"
+      className="flex h-11 items-center rounded-control px-2 text-ink2 sm:px-3 hover:text-ink aria-[current=page]:font-medium aria-[current=page]:text-ink"
     >
       {children}
     </NavLink>
