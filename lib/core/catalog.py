@@ -164,6 +164,15 @@ class Catalog:
         api, rest = self._split(path)
         return [method for method, sold in api.endpoints if sold == rest] if api else []
 
+    def models(self) -> set[tuple[str, str]]:
+        """Every (API, model) on sale."""
+        return {
+            (api.name, model)
+            for api in self.apis.values()
+            for endpoint in api.endpoints.values()
+            for model in endpoint.models
+        }
+
     def why_not(self, path: str) -> str | None:
         """Why what people look for at this path is not sold, if the operator says so."""
         api, rest = self._split(path)
