@@ -39,7 +39,7 @@ describe("a request", () => {
   it("is sent as it is edited, and what is taken out is not sent", () => {
     const draft = withoutField(withField(draftOf(CHAT), "temperature", 1), "stream");
 
-    expect(JSON.parse(String(bodyOf(draft)))).toEqual({ ...CHAT.example?.body, temperature: 1 });
+    expect(bodyOf(draft)).toBe(JSON.stringify({ ...CHAT.example?.body, temperature: 1 }));
   });
 
   it("changes the last message alone", () => {

@@ -37,6 +37,10 @@ function payment(changes: Partial<Payment> = {}): Payment {
   return { ...made, ...changes };
 }
 
+function owned(payments: readonly Payment[]) {
+  return { token: null, keepsToken: false, payments };
+}
+
 afterEach(() => {
   sessionStorage.clear();
   localStorage.clear();
@@ -132,8 +136,6 @@ describe("the wallet", () => {
 });
 
 describe("what can be spent", () => {
-  const owned = (payments: readonly Payment[]) => ({ token: null, keepsToken: false, payments });
-
   it("is what is left on used payments, and all of unused ones, the largest first", () => {
     const payments = [
       payment({ hash: "used", state: "used", balanceMsat: 1_500 }),
