@@ -62,7 +62,7 @@ def refused(api: str, fields: Mapping[str, Any], path: str = CHAT) -> tuple[str,
 def read(api: str, usage: dict[str, Any]) -> Usage | None:
     """The usage of a whole answer with these counts."""
     body = json.dumps({"choices": [{"message": {"content": "Hello"}}], "usage": usage}).encode()
-    return endpoint(api).protocol.read_whole(body).usage
+    return endpoint(api).protocol.read_whole(body, {}).usage
 
 
 def name_of(place: Place) -> str:
