@@ -91,6 +91,16 @@ class Model:
     """What an image that it reads can cost."""
     forced: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Fields that upstream is sent for this model, whatever the buyer sent."""
+    images: Mapping[str, Mapping[str, int]] | None = None
+    """Output tokens of one drawn image, by quality and size."""
+    speech: schema.Speech | None = None
+    """How many output tokens speech can be."""
+
+    @property
+    def meters_tokens(self) -> bool:
+        """Upstream bills its output by tokens."""
+        book = self.sold or self.bought
+        return book is not None and Unit.OUTPUT in book.rates
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -226,4 +236,6 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         shutdown=rules.shutdown,
         vision=rules.vision,
         forced=rules.forced,
+        images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
+        speech=rules.speech,
     )
