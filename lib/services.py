@@ -28,6 +28,7 @@ from lib.lightning.node import LightningNode
 from lib.lightning.payer import DemoWallet
 from lib.lightning.phoenixd import Phoenixd
 from lib.media.audio_meter import AudioMeter
+from lib.metrics import Metrics
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
@@ -69,6 +70,11 @@ class Services:
     audio_meter: AudioMeter
     demo_wallet: DemoWallet | None
     """Pays with play money; None outside the demo."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """What this process counts."""
+        return self.purchase.till.metrics
 
     @property
     def today(self) -> date:
@@ -138,6 +144,9 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
         stack.push_async_callback(meter.aclose)
         services = await _assembled(settings, ledger, node, upstream, feed, wallet, meter)
         stack.push_async_callback(_given_back, services)
+        with contextlib.suppress(LedgerUnavailable):
+            await services.purchase.pauses.refresh(ledger)
+        services.metrics.sells(services.catalog.models())
         for api in sorted(settings.overridden):
             log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
         yield services

@@ -10,6 +10,7 @@ import jsonschema_rs
 
 from lib.core.money import Msat, Rate, Sat, UsdMicros
 from lib.core.protocols.registry import PROTOCOLS
+from lib.core.tokens import Tokenizer, tokenizer
 from lib.core.units import Unit
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class Model:
     """Output tokens of one drawn image, by quality and size."""
     speech: schema.Speech | None = None
     """How many output tokens speech can be."""
+    tokenizer: Tokenizer | None = None
+    """Counts its tokens; None if nobody but its provider can."""
 
     @property
     def meters_tokens(self) -> bool:
@@ -160,6 +163,15 @@ class Catalog:
         """The methods sold at this path, for `Allow`."""
         api, rest = self._split(path)
         return [method for method, sold in api.endpoints if sold == rest] if api else []
+
+    def models(self) -> set[tuple[str, str]]:
+        """Every (API, model) on sale."""
+        return {
+            (api.name, model)
+            for api in self.apis.values()
+            for endpoint in api.endpoints.values()
+            for model in endpoint.models
+        }
 
     def why_not(self, path: str) -> str | None:
         """Why what people look for at this path is not sold, if the operator says so."""
@@ -238,4 +250,5 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         forced=rules.forced,
         images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
         speech=rules.speech,
+        tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,
     )

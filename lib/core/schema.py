@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lib.core.money import MILLION
+from lib.core.tokens import Vocabulary
 from lib.core.units import Unit
 
 API_NAME = r"^[a-z][a-z0-9-]{0,31}$"
@@ -170,6 +171,9 @@ class Model(Strict):
     """Factor on upstream's prices; default: the endpoint's."""
     minimum_msat: Minimum = None
     """What a metered answer costs at least; default: the endpoint's."""
+    tokenizer: Vocabulary | None = None
+    """The public vocabulary with which upstream counts this model's tokens, where there is one: the input of a call is
+    then bound by its tokens. Default: by its bytes, of which there are about four in an English token."""
     context: Positive | None = None
     """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
