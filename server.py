@@ -7,18 +7,26 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from lib import config, jobs, run, services
+from lib import config, jobs, reload, run, services
 from lib.web.app import create_app
 
 ROOT = Path(__file__).parent
 
 
 @asynccontextmanager
-async def open_services() -> AsyncGenerator[services.Services]:
-    """Read the environment now, not at import."""
-    settings = config.read(config.process_environment(), ROOT)
-    async with services.opened(settings) as opened, jobs.running(opened):
-        yield opened
+async def open_services(current: services.Current) -> AsyncGenerator[None]:
+    """Read the environment now, not at import, and again whenever the process is told SIGHUP."""
+    async with (
+        services.opened(read()) as current.services,
+        jobs.running(current),
+        reload.on_hangup(current, read),
+    ):
+        yield
+
+
+def read() -> config.Settings:
+    """The settings as environment and files are now."""
+    return config.read(config.process_environment(), ROOT)
 
 
 app = create_app(open_services, ROOT / "frontend" / "dist")

@@ -1,6 +1,7 @@
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
 import type { ProxyOptions } from "vite";
+import { compression, defineAlgorithm } from "vite-plugin-compression2";
 import { defineConfig } from "vitest/config";
 
 const SERVER = "http://127.0.0.1:3000";
@@ -14,11 +15,19 @@ const topup: ProxyOptions = {
   },
 };
 
+/** `.br` and `.gz` beside each file that gets smaller by it; the server picks. Fonts are compressed already. */
+const precompressed = compression({
+  include: /\.(js|css|svg|txt)$/,
+  threshold: 512,
+  algorithms: [defineAlgorithm("brotliCompress"), defineAlgorithm("gzip", { level: 9 })],
+});
+
 export default defineConfig({
-  plugins: [react(), tailwindcss()],
+  plugins: [react(), tailwindcss(), precompressed],
   server: {
     proxy: {
-      "^/(api|openai|v1)/": { target: SERVER },
+      // Whatever has a path with `/v1/` is an API's; pages have none, except below /catalog.
+      "^/(api/|(?!catalog/)[a-z0-9-]+/v1/|v1/|\\.well-known/|openapi\\.json|llms\\.txt)": { target: SERVER },
       "^/topup(/|\\?|$)": topup,
     },
   },

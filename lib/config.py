@@ -7,8 +7,8 @@ import ipaddress
 import os
 import re
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -73,6 +73,12 @@ ENVIRONMENT = (
     ),
     Variable("ALITTLEBITOFMONEY_CONFIG", "config.yaml", "Another configuration file."),
     Variable("ALITTLEBITOFMONEY_DEMO", "", "`1`: play money. The pages say so, and `BTC_USD` is allowed."),
+    Variable(
+        "PHOENIX_TEST_URL",
+        "http://localhost:9741",
+        "A phoenixd that pays: `e2e-test-all.sh` uses it, and in the demo the pages.",
+    ),
+    Variable("PHOENIX_TEST_PASSWORD", "", "Its full-access password. A server that is no demo never uses it."),
     Variable("HOST", "127.0.0.1", "Where `python server.py` listens."),
     Variable("PORT", "3000", "And on which port."),
     Variable("BTC_USD", "", "A fixed bitcoin price in dollars; outside the demo it needs `allow_fixed_price`."),
@@ -92,6 +98,8 @@ class Secrets:
     phoenix_password: str = field(repr=False)
     upstream_keys: Mapping[str, str] = field(repr=False)
     """By API name; an API without a key is not sold."""
+    demo_wallet_password: str = field(default="", repr=False)
+    """Of the wallet that pays in the demo; empty everywhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,7 @@ class Settings:
     ledger: Place
     data_dir: Path
     fixed_btc_price: BtcPrice | None
+    demo_wallet_url: str
     demo: bool
 
     def missing(self, api: str) -> str | None:
@@ -119,6 +128,38 @@ class Settings:
         if not self.secrets.phoenix_password:
             return "PHOENIX_PASSWORD is not set"
         return None
+
+
+NEEDS_RESTART: Mapping[str, Callable[[Settings], object]] = {
+    "L402_ROOT_KEY": lambda settings: settings.secrets.root_keys,
+    "PHOENIX_URL": lambda settings: settings.phoenix_url,
+    "PHOENIX_PASSWORD": lambda settings: settings.secrets.phoenix_password,
+    "where the ledger is": lambda settings: (settings.ledger, settings.data_dir),
+    "BTC_USD": lambda settings: settings.fixed_btc_price,
+    "btc_price": lambda settings: settings.config.btc_price,
+    "limits.drain_seconds": lambda settings: settings.config.limits.drain_seconds,
+}
+"""What a running server keeps as it was when it started, in the words of who changed it. All else can be reloaded."""
+
+
+def succeeding(old: Settings, new: Settings) -> Settings:
+    """What a server that began with `old` can take over from `new` while it runs."""
+    secrets = replace(new.secrets, root_keys=old.secrets.root_keys, phoenix_password=old.secrets.phoenix_password)
+    limits = new.config.limits.model_copy(update={"drain_seconds": old.config.limits.drain_seconds})
+    return replace(
+        new,
+        config=new.config.model_copy(update={"btc_price": old.config.btc_price, "limits": limits}),
+        secrets=secrets,
+        phoenix_url=old.phoenix_url,
+        ledger=old.ledger,
+        data_dir=old.data_dir,
+        fixed_btc_price=old.fixed_btc_price,
+    )
+
+
+def waiting_for_restart(old: Settings, new: Settings) -> list[str]:
+    """What differs between them that only a restart can change."""
+    return [name for name, of in NEEDS_RESTART.items() if of(old) != of(new)]
 
 
 def read(environ: Mapping[str, str], root: Path) -> Settings:
@@ -133,6 +174,7 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
             root_keys=_root_keys(env.get("L402_ROOT_KEY", "")),
             phoenix_password=env.get("PHOENIX_PASSWORD", ""),
             upstream_keys={name: env[api.api_key_env] for name, api in config.apis.items() if env.get(api.api_key_env)},
+            demo_wallet_password=env.get("PHOENIX_TEST_PASSWORD", "") if demo else "",
         ),
         phoenix_url=_url("PHOENIX_URL", env.get("PHOENIX_URL", "http://127.0.0.1:9740")),
         upstream_urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
@@ -141,6 +183,7 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
         ledger=_ledger(env),
         data_dir=_data_dir(env),
         fixed_btc_price=_fixed_price(env.get("BTC_USD", ""), allowed=demo or config.allow_fixed_price),
+        demo_wallet_url=_url("PHOENIX_TEST_URL", env.get("PHOENIX_TEST_URL", "http://localhost:9741")),
         demo=demo,
     )
 
@@ -182,13 +225,14 @@ def read_config(path: Path) -> schema.Config:
 class _Loader(yaml.SafeLoader):
     """YAML without surprises: prices become Decimal from their own digits, a repeated key is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the library's signature
-        """Refuse a key that occurs twice."""
-        keys = [cast("str", self.construct_object(key, deep=True)) for key, _ in node.value]  # pyright: ignore[reportUnknownMemberType]
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse a key that is written twice. Keys that `<<` brings in may be written over."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"the key `{key}` occurs twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+        return node
 
     def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
         """0.15 is exactly 0.15."""

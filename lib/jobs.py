@@ -16,7 +16,7 @@ from lib.doubt import NOT_PAID, judge
 from lib.health import Part
 from lib.lease import Lease
 from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
-from lib.services import Services, renewed
+from lib.services import Current, Services, renewed
 from lib.store.ledger import CreditInDoubt, LedgerUnavailable
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ TOPUP_SECONDS = 2.0
 TOPUP_MAX_INVOICES = 200
 LOSSES_SECONDS = 5.0
 HEALTH_SECONDS = 15.0
+UPSTREAM = "upstream "
+"""Begins the name of an API's part in what /api/health says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +45,16 @@ class LeaseTimes:
 
 
 @asynccontextmanager
-async def running(services: Services, lease: LeaseTimes = LeaseTimes()) -> AsyncGenerator[None]:
-    """Run every job until the block ends."""
+async def running(current: Current, lease: LeaseTimes = LeaseTimes()) -> AsyncGenerator[None]:
+    """Run every job until the block ends; those that a reload concerns look at the services of the moment."""
+    services = current.services
     confirmations = Confirmations(services)
     jobs: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
         ("lease", lease.renew_seconds, LeaseKeeper(services, lease).step),
         ("confirm", CONFIRM_SECONDS, confirmations.step),
         ("top-ups", TOPUP_SECONDS, lambda: credit_topups(services)),
-        ("losses", LOSSES_SECONDS, lambda: services.stop_loss.refresh(services.ledger)),
-        ("health", HEALTH_SECONDS, lambda: look_around(services)),
+        ("losses", LOSSES_SECONDS, lambda: current.services.stop_loss.refresh(services.ledger)),
+        ("health", HEALTH_SECONDS, lambda: look_around(current.services)),
     ]
     if services.feed is not None:
         jobs.append(("price", services.settings.config.btc_price.refresh_seconds, services.feed.refresh))
@@ -196,9 +199,12 @@ async def look_around(services: Services) -> None:
         parts["node"] = Part(False, str(error))
     priced = services.price.current()
     parts["price"] = Part(priced is not None, "fresh" if priced else "no fresh bitcoin price")
+    for name in [name for name in parts if name.startswith(UPSTREAM)]:
+        if name.removeprefix(UPSTREAM) not in services.catalog.apis:
+            del parts[name]  # a reload took it off the catalog
     for api in services.catalog.apis:
         trouble = services.settings.missing(api) or services.upstream.trouble(api)
-        parts[f"upstream {api}"] = Part(trouble is None, trouble or "for sale")
+        parts[UPSTREAM + api] = Part(trouble is None, trouble or "for sale")
     _alarm(alarms, "stop-loss", services.stop_loss.alarm)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import re
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from lib import config, services
 from lib.config import ConfigError
 from lib.core.place import InFile, InPostgres, Place
-from lib.store import sqlite_beside, upgrade
+from lib.store import upgrade
 from lib.store.ledger import (
     Ledger,
     LedgerNewerThanCode,
@@ -26,6 +25,7 @@ from lib.store.ledger import (
     Review,
 )
 from lib.store.sqlite import LedgerLocked
+from lib.store.sqlite_beside import SqliteBeside
 from lib.store.supabase_project import NoDirectAddress
 from lib.store.watermark import PositionUnreadable, Watermark
 
@@ -126,7 +126,7 @@ async def _accept(place: Place, data_dir: Path, choice: Restored) -> int:
 
 async def _list(place: Place, data_dir: Path) -> int:
     if isinstance(place, InFile):
-        found = await asyncio.to_thread(sqlite_beside.reviews, data_dir, REVIEWS_MAX_COUNT)
+        found = await SqliteBeside(data_dir).reviews(REVIEWS_MAX_COUNT)
     else:
         async with _opened(place, data_dir) as ledger:
             found = await ledger.reviews(REVIEWS_MAX_COUNT)
@@ -143,7 +143,7 @@ async def _list(place: Place, data_dir: Path) -> int:
 
 async def _approve(place: Place, data_dir: Path, payment_hash: bytes) -> int:
     if isinstance(place, InFile):
-        listed = await asyncio.to_thread(sqlite_beside.approve, data_dir, payment_hash)
+        listed = await SqliteBeside(data_dir).approve(payment_hash)
     else:
         async with _opened(place, data_dir) as ledger:
             listed = await ledger.approve(payment_hash)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import orjson
 
@@ -17,7 +17,8 @@ from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code
 from lib.core.money import Msat
 from lib.core.order import Order
-from lib.core.usage import Event, EventKind, Reading, StreamReader, read_json
+from lib.core.sse import BytesReader, Event, EventKind, StreamReader, encoded
+from lib.core.usage import Reading
 from lib.kept_answers import Whole
 from lib.upstream import Reply, UpstreamBroke, UpstreamFailure
 
@@ -159,13 +160,20 @@ class Relay:
         self._ending: Ending | None = None
         self._headers: HeaderList = []
         self._shown = bytearray()
+        self._bare = False
+        """The buyer gets bytes among which nothing can be said."""
 
     async def run(self, reply: Reply, headers: HeaderList) -> None:
         """Relay the whole answer. Raises UpstreamFailure while the buyer has not been sent anything yet."""
+        order, content_type = self._order, dict(reply.headers).get(b"content-type", b"")
         self._headers = [*reply.headers, *headers]
-        content_type = dict(reply.headers).get(b"content-type", b"")
-        if self._order.streaming and content_type.startswith(b"text/event-stream"):
-            await self._stream(reply)
+        if order.streaming and content_type.startswith(b"text/event-stream"):
+            if order.unpacked:
+                self._headers = [(b"content-type", order.protocol.unpacked_type(order.parameters)), *headers]
+            await self._stream(reply, StreamReader(order.protocol))
+        elif order.protocol.passes(content_type):
+            self._tell_price(self._counter.bill(Reading(complete=True)))  # it says nothing that could change it
+            await self._stream(reply, BytesReader())
         else:
             await self._whole(reply)
 
@@ -180,20 +188,37 @@ class Relay:
 
     async def _whole(self, reply: Reply) -> None:
         body = await self._read_whole(reply)
-        self._reading = read_json(body, writes=self._order.writes)
+        self._reading = self._order.protocol.read_whole(body, self._order.parameters)
         if self._reading.failed:
             raise UpstreamFailure(Ending.UNANSWERED, ApiError(Code.UPSTREAM_ERROR))
         bill = self._counter.bill(self._reading)
+        body = self._published(body)
         self._shown += body
-        self._headers += [
-            (b"content-length", str(len(body)).encode()),
-            (b"x-charge-msat", str(bill.charge.value).encode()),
-            (b"x-balance-msat", str(bill.balance.value).encode()),
-        ]
-        self._ending = Ending.ANSWERED if self._reading.usage else Ending.UNMETERED
+        self._headers.append((b"content-length", str(len(body)).encode()))
+        self._tell_price(bill)
+        self._ending = self._paid_ending()
         delivered = await send_whole(self._buyer, Whole(self._headers, body))
         self._counter.finish(self.end(delivered=delivered))
         await self._buyer.take(LAST)
+
+    def _published(self, body: bytes) -> bytes:
+        """A whole answer as the buyer sees it: byte for byte, unless there is something private in it."""
+        private = self._order.endpoint.rules.private_usage
+        answer: object = orjson.loads(body) if private else None
+        if not isinstance(answer, dict):
+            return body
+        return orjson.dumps(self._order.protocol.published(cast("dict[str, Any]", answer), private))
+
+    def _tell_price(self, bill: Bill) -> None:
+        self._headers += [
+            (b"x-charge-msat", str(bill.charge.value).encode()),
+            (b"x-balance-msat", str(bill.balance.value).encode()),
+        ]
+
+    def _paid_ending(self) -> Ending:
+        """An answer that should have said what it used, and did not, is unmetered."""
+        metered = self._reading.usage is not None or not self._order.protocol.meters
+        return Ending.ANSWERED if metered else Ending.UNMETERED
 
     async def _read_whole(self, reply: Reply) -> bytes:
         pieces: list[bytes] = []
@@ -210,11 +235,11 @@ class Relay:
             ) from broke
         return b"".join(pieces)
 
-    async def _stream(self, reply: Reply) -> None:
+    async def _stream(self, reply: Reply, reader: StreamReader | BytesReader) -> None:
         pieces: asyncio.Queue[_Piece] = asyncio.Queue()  # bounded by max_reply_bytes
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(self._send_all(pieces))
-            await self._read_stream(reply, pieces)
+            await self._read_stream(reply, reader, pieces)
             pieces.put_nowait(_Piece(b"", last=True))
             await sending
 
@@ -233,11 +258,20 @@ class Relay:
             if any(piece.done for piece in ready) and await self._buyer.has_all():
                 self._counter.finish(self.end(delivered=True))
         self._counter.finish(self.end(delivered=await self._buyer.has_all()))
-        await self._buyer.take(LAST)
+        if not (self._bare and self._torn):
+            await self._buyer.take(LAST)
+        # Else the connection ends without that word: nothing else can say in the middle of sound that it is not whole.
 
-    async def _read_stream(self, reply: Reply, pieces: asyncio.Queue[_Piece]) -> None:
+    @property
+    def _torn(self) -> bool:
+        """The buyer has to be told that this is not the whole answer."""
+        return self._reading.failed or (self._ending not in PAID_FOR and not self._reading.complete)
+
+    async def _read_stream(
+        self, reply: Reply, reader: StreamReader | BytesReader, pieces: asyncio.Queue[_Piece]
+    ) -> None:
         """Read upstream to its end, at its own pace, and queue what the buyer shall see."""
-        reader = StreamReader()
+        self._bare = self._order.unpacked or isinstance(reader, BytesReader)
         self._reading = reader.reading
         stopped: Ending | None = None
         size = 0
@@ -248,14 +282,15 @@ class Relay:
                     stopped = Ending.CUT
                     break
                 self._queue(reader.feed(chunk), pieces)
-            self._queue(reader.finish(), pieces)
+            else:
+                self._queue(reader.finish(), pieces)
         except UpstreamBroke as broke:
             stopped = Ending.CUT if broke.timed_out else Ending.BROKEN
         except ValueError:  # one event beyond all bounds
             stopped = Ending.CUT
         self._ending = self._ending or self._stream_ending(stopped)
-        if self._reading.failed or (self._ending not in PAID_FOR and not self._reading.complete):
-            pieces.put_nowait(_Piece(_event(BROKEN_STREAM.as_body())))
+        if self._torn and not self._bare:
+            pieces.put_nowait(_Piece(self._order.protocol.broken(BROKEN_STREAM)))
         if self._buyer.gone or self._ending not in PAID_FOR:  # nothing is to be delivered any more
             self._counter.finish(self.end(delivered=False))
 
@@ -266,12 +301,12 @@ class Relay:
             return stopped
         if self._reading.failed or not (self._reading.complete or self._reading.finish_reasons):
             return Ending.BROKEN
-        return Ending.UNMETERED
+        return self._paid_ending()
 
     def _queue(self, events: list[Event], pieces: asyncio.Queue[_Piece]) -> None:
         shown = b"".join([self._shown_of(event) for event in events])
         self._shown += shown
-        done = any(event.kind is EventKind.DONE for event in events)
+        done = any(event.last for event in events)
         if done:
             self._ending = self._ending or self._stream_ending(None)
         if shown or done:
@@ -281,15 +316,18 @@ class Relay:
         """What the buyer sees of an event: usage only if asked for, and then with what it costs here."""
         if event.kind is EventKind.ERROR or (event.kind is EventKind.DONE and self._reading.failed):
             return b""  # told in our own words once the stream has ended; some servers say [DONE] after an error
+        if self._order.unpacked:
+            return self._order.protocol.carried(event.payload or {})
         if event.kind is not EventKind.USAGE or event.payload is None:
             return event.raw
-        payload = dict(event.payload)
-        usage = payload.pop("usage")
+        protocol, private = self._order.protocol, self._order.endpoint.rules.private_usage
+        payload = protocol.published(event.payload, private)
         if self._order.shows_usage:
             bill = self._counter.bill(replace(self._reading, complete=True))  # what is owed if the end follows
-            priced = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}
-            return _event({**payload, "usage": {**usage, **priced} if isinstance(usage, dict) else usage})
-        return _event(payload) if payload.get("choices") else b""
+            price = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}
+            return encoded(protocol.priced(payload, price), event.name)
+        rest = protocol.without_usage(payload)
+        return encoded(rest, event.name) if rest is not None else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +346,3 @@ async def send_whole(buyer: Buyer, whole: Whole) -> bool:
         piece = whole.body[at : at + SEND_PIECE_BYTES]
         await buyer.take({"type": "http.response.body", "body": piece, "more_body": True})
     return await buyer.has_all()
-
-
-def _event(payload: dict[str, Any]) -> bytes:
-    return b"data: " + orjson.dumps(payload) + b"\n\n"

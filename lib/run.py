@@ -37,6 +37,7 @@ def main(app: Any, root: Path, description: str | None) -> int:
     except ConfigError as error:
         log.critical("%s", error)
         return 1
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server listens to it
     # Running calls go on for so long; then uvicorn cancels them, which settles each for what it got.
     drain_seconds = settings.config.limits.drain_seconds
     uvicorns = uvicorn.Config(

@@ -10,10 +10,10 @@ import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from lib.btc_price import PUBLIC_SOURCES, BtcPriceFeed, BtcPriceSource, FeedLimits, FixedBtcPrice
 from lib.challenge import Keys, Randomness, Till
@@ -25,7 +25,9 @@ from lib.health import Health
 from lib.ids import Ids
 from lib.lease import Lease
 from lib.lightning.node import LightningNode
+from lib.lightning.payer import DemoWallet
 from lib.lightning.phoenixd import Phoenixd
+from lib.media.audio_meter import AudioMeter
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
@@ -34,6 +36,7 @@ from lib.store.sqlite import SqliteLedger
 from lib.store.watermark import Watermark
 from lib.throttle import CountsFree, MemoryThrottle, SharedThrottle, Throttle
 from lib.topup import Topups
+from lib.uploads import Spool
 from lib.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -62,11 +65,21 @@ class Services:
     health: Health
     purchase: Purchase
     topups: Topups
+    uploads: Spool
+    audio_meter: AudioMeter
+    demo_wallet: DemoWallet | None
+    """Pays with play money; None outside the demo."""
 
     @property
     def today(self) -> date:
         """The day by UTC, for shutdown dates."""
         return datetime.now(UTC).date()
+
+
+class Current(Protocol):
+    """Holds the Services of this moment: the one reference that a reload exchanges."""
+
+    services: Services
 
 
 OpenLedger: TypeAlias = Callable[[Settings], Awaitable[Ledger]]
@@ -118,7 +131,12 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
         feed = _feed(settings)
         if feed is not None:
             stack.push_async_callback(feed.aclose)
-        services = await _assembled(settings, ledger, node, upstream, feed)
+        wallet = _demo_wallet(settings)
+        if wallet is not None:
+            stack.push_async_callback(wallet.aclose)
+        meter = AudioMeter()
+        stack.push_async_callback(meter.aclose)
+        services = await _assembled(settings, ledger, node, upstream, feed, wallet, meter)
         stack.push_async_callback(_given_back, services)
         for api in sorted(settings.overridden):
             log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
@@ -126,7 +144,13 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
 
 
 async def _assembled(
-    settings: Settings, ledger: Ledger, node: LightningNode, upstream: Upstream, feed: BtcPriceFeed | None
+    settings: Settings,
+    ledger: Ledger,
+    node: LightningNode,
+    upstream: Upstream,
+    feed: BtcPriceFeed | None,
+    wallet: DemoWallet | None,
+    meter: AudioMeter,
 ) -> Services:
     config = settings.config
     price = feed if feed is not None else _fixed(settings)
@@ -167,6 +191,31 @@ async def _assembled(
         health=Health(),
         purchase=purchase,
         topups=Topups(config.topup, till, ledger, price),
+        uploads=Spool(settings.data_dir / "uploads", config.limits.upload_space_bytes),
+        audio_meter=meter,
+        demo_wallet=wallet,
+    )
+
+
+def reloaded(services: Services, settings: Settings) -> Services:
+    """The same shop under other settings: the ledger, the node, the connections and what runs stay as they are.
+
+    Raises ValueError for a catalog that is not valid.
+    """
+    config, old = settings.config, services.purchase
+    sold = catalog.build(config)
+    till = replace(old.till, title=config.title, limits=config.limits)
+    upstream = services.upstream.changed(settings.upstream_urls, settings.secrets.upstream_keys, config.limits)
+    stop_loss = services.stop_loss.under(config.stop_loss)
+    purchase = replace(old, till=till, upstream=upstream, stop_loss=stop_loss, missing=settings.missing)
+    return replace(
+        services,
+        settings=settings,
+        catalog=sold,
+        upstream=upstream,
+        stop_loss=stop_loss,
+        purchase=purchase,
+        topups=replace(services.topups, rules=config.topup, till=till),
     )
 
 
@@ -200,6 +249,13 @@ async def _given_back(services: Services) -> None:
 def _throttle(ledger: Ledger) -> Throttle:
     """What is free is counted where all processes of the ledger count, if it can."""
     return SharedThrottle(ledger.count_free) if isinstance(ledger, CountsFree) else MemoryThrottle()
+
+
+def _demo_wallet(settings: Settings) -> DemoWallet | None:
+    """Real money is never paid from here: only a demo has such a wallet."""
+    if not settings.demo or not settings.secrets.demo_wallet_password:
+        return None
+    return DemoWallet(settings.demo_wallet_url, settings.secrets.demo_wallet_password)
 
 
 def _feed(settings: Settings) -> BtcPriceFeed | None:

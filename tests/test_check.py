@@ -38,6 +38,20 @@ async def test_a_complete_set_up_has_no_fault(tmp_path: Path):
     assert "openai: upstream accepts our key" in said
 
 
+async def test_an_api_without_a_key_is_no_fault_while_another_has_one(tmp_path: Path):
+    """The operator sells what there is a key for; what is not sold is told beside it."""
+    async with demo_parts() as parts:
+        env = {name: value for name, value in environment(parts, tmp_path).items() if name != "ANTHROPIC_API_KEY"}
+        code, said = await check(env)
+        without = {name: value for name, value in env.items() if name != "OPENAI_API_KEY"}
+        none_code, none_said = await check(without)
+
+    assert code == 0, said
+    assert "note  anthropic is not sold: ANTHROPIC_API_KEY is not set" in said
+    assert none_code == 1
+    assert "FAULT openai: OPENAI_API_KEY is not set" in none_said
+
+
 async def test_each_missing_part_is_named(tmp_path: Path):
     """A wrong upstream key and a node that is down are two faults, and no secret is told."""
     async with demo_parts() as parts:

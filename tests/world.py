@@ -9,16 +9,16 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from lib import config, jobs, services
+from lib import config, jobs, reload, services
 from lib.core.money import Msat
 from lib.demo.parts import DemoParts, demo_parts
-from lib.services import Services
+from lib.services import Current, Services
 from lib.store.ledger import Balance, Entry, Owner
 from lib.web.app import create_app
 
@@ -75,6 +75,15 @@ class World:
         """Serve requests with other parts (`price`, `clock`, `settings`, …) from now on; running jobs keep theirs."""
         self.app.state.services = _with_parts(self.app.state.services, parts)
         return self.app.state.services
+
+    @property
+    def newest(self) -> Services:
+        """What requests are served with now."""
+        return cast("Current", self.app.state).services
+
+    async def reload(self, settings: config.Settings) -> None:
+        """What a hang-up does when these are the settings that are found."""
+        await reload.reload(cast("Current", self.app.state), lambda: settings)
 
     async def ask(self, body: Mapping[str, Any] = HELLO, paid: Paid | None = None, **headers: str) -> httpx.Response:
         """Send a chat completion and read the whole answer."""
@@ -153,15 +162,15 @@ async def opened_server(
 ) -> AsyncGenerator[World]:
     """The server alone, beside doubles that outlive it: open it twice to restart it."""
     settings = _settings(parts, data_dir, env or {}, limits)
-    app = create_app(lambda: _open(settings), ROOT / "frontend" / "dist")
+    app = create_app(lambda current: _open(current, settings), ROOT / "frontend" / "dist")
     async with serving(app, stop_seconds) as url, _client(url) as client:
         yield World(url, parts, app.state.services, client, app)
 
 
 @asynccontextmanager
-async def _open(settings: config.Settings) -> AsyncGenerator[Services]:
-    async with services.opened(settings) as opened, jobs.running(opened):
-        yield opened
+async def _open(current: Current, settings: config.Settings) -> AsyncGenerator[None]:
+    async with services.opened(settings) as current.services, jobs.running(current):
+        yield
 
 
 def _client(url: str) -> httpx.AsyncClient:
@@ -198,10 +207,11 @@ def environment(parts: DemoParts, data_dir: Path) -> dict[str, str]:
     """What a server is told to sell with these doubles."""
     return {
         "L402_ROOT_KEY": "5a" * 32,
-        "OPENAI_API_KEY": parts.upstream_key,
-        "OPENAI_BASE_URL": parts.openai_url,
+        **parts.upstream_environment,
         "PHOENIX_URL": parts.seller_url,
         "PHOENIX_PASSWORD": parts.seller_limited_password,
+        "PHOENIX_TEST_URL": parts.payer_url,
+        "PHOENIX_TEST_PASSWORD": parts.payer_password,
         "BTC_USD": BTC_USD,
         "ALITTLEBITOFMONEY_DEMO": "1",
         "ALITTLEBITOFMONEY_DATA_DIR": str(data_dir),

@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jsonschema_rs
 
-from lib.core.money import Msat, Sat, TokenRate, UsdMicros
+from lib.core.money import Msat, Rate, Sat, UsdMicros
+from lib.core.protocols.registry import PROTOCOLS
+from lib.core.units import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from datetime import date
 
     from lib.core import schema
+    from lib.core.protocols.base import Protocol
+
+MILLION = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """Prices per million tokens."""
-
-    input: TokenRate
-    cached_input: TokenRate
-    cache_write: TokenRate
-    output: TokenRate
-
-    @staticmethod
-    def of(prices: schema.TokenPrices, markup: Decimal) -> Rates:
-        """Resolve defaults and markup; each rate is rounded up to a whole micro-dollar per million tokens."""
-
-        def rate(usd: Decimal | None) -> TokenRate:
-            return TokenRate.from_usd_per_million(prices.input if usd is None else usd, markup)
-
-        return Rates(rate(prices.input), rate(prices.cached_input), rate(prices.cache_write), rate(prices.output))
-
-    @property
-    def dearest_input(self) -> TokenRate:
-        """What an input token can cost at most."""
-        return max(self.input, self.cached_input, self.cache_write)
+Rates: TypeAlias = "Mapping[Unit, Rate]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +37,38 @@ class PriceBook:
         """The rates of a request with so many input tokens."""
         return self.long if self.long is not None and tokens > self.long_above else self.rates
 
+    def at_most(self, tokens: int) -> Iterator[Rates]:
+        """The rates that a request with so many input tokens or fewer can turn out to be billed at."""
+        yield self.rates
+        if self.long is not None and tokens > self.long_above:
+            yield self.long
+
     @staticmethod
     def of(model: schema.Model, markup: Decimal) -> PriceBook | None:
         """None for a model that is priced per call and whose cost is unknown."""
+        apart = {unit: Rate.from_usd_per_million(usd * MILLION, markup) for unit, usd in model.apart().items()}
         if model.tokens is None:
-            return None
+            return PriceBook(apart) if apart else None
+        rates = {**_token_rates(model.tokens, markup), **apart}
         long = model.long_context
         if long is None:
-            return PriceBook(Rates.of(model.tokens, markup))
-        return PriceBook(Rates.of(model.tokens, markup), Rates.of(long, markup), long.above)
+            return PriceBook(rates)
+        return PriceBook(rates, {**_token_rates(long, markup), **apart}, long.above)
+
+
+def _token_rates(prices: schema.TokenPrices, markup: Decimal) -> Rates:
+    """Resolve defaults and markup; each rate is rounded up to a whole micro-dollar per million tokens."""
+    asked = {
+        Unit.INPUT: prices.input,
+        Unit.CACHED_INPUT: prices.cached_input,
+        Unit.CACHE_WRITE: prices.cache_write,
+        Unit.IMAGE_INPUT: prices.image_input,
+        Unit.OUTPUT: prices.output,
+        Unit.REASONING: prices.output if prices.reasoning is None else prices.reasoning,
+    }
+    return {
+        unit: Rate.from_usd_per_million(prices.input if usd is None else usd, markup) for unit, usd in asked.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +81,26 @@ class Model:
     sold: PriceBook | None
     bought: PriceBook | None
     """What it costs the operator; None if unknown."""
-    context: int
+    minimum: Msat
+    """What a metered answer costs at least."""
+    context: int | None
     max_output: int
     default_max_output: int
     shutdown: date | None
+    vision: schema.Vision | None = None
+    """What an image that it reads can cost."""
+    forced: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields that upstream is sent for this model, whatever the buyer sent."""
+    images: Mapping[str, Mapping[str, int]] | None = None
+    """Output tokens of one drawn image, by quality and size."""
+    speech: schema.Speech | None = None
+    """How many output tokens speech can be."""
+
+    @property
+    def meters_tokens(self) -> bool:
+        """Upstream bills its output by tokens."""
+        book = self.sold or self.bought
+        return book is not None and Unit.OUTPUT in book.rates
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -89,8 +112,14 @@ class Endpoint:
     """One thing on sale: `schema.Endpoint` with its rules compiled and its models priced."""
 
     rules: schema.Endpoint
+    protocol: Protocol
     validator: jsonschema_rs.Draft202012Validator
     models: Mapping[str, Model]
+
+    @property
+    def only_model(self) -> Model | None:
+        """What is sold where the body names no model: there must be no choice."""
+        return next(iter(self.models.values())) if len(self.models) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +161,14 @@ class Catalog:
         api, rest = self._split(path)
         return [method for method, sold in api.endpoints if sold == rest] if api else []
 
+    def why_not(self, path: str) -> str | None:
+        """Why what people look for at this path is not sold, if the operator says so."""
+        api, rest = self._split(path)
+        if api is None:
+            return None
+        said = api.rules.not_sold
+        return next((said[at] for at in said if rest == at or rest.startswith(at + "/")), None)
+
     def _split(self, path: str) -> tuple[Api | None, str]:
         if path.startswith("/v1/"):
             return self.default, path
@@ -139,18 +176,34 @@ class Catalog:
         return self.apis.get(name), "/" + rest
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What the operator earns; the nearest word counts: the model's, its endpoint's, its API's, the shop's."""
+
+    markup: Decimal
+    minimum_msat: int
+
+    def narrowed(self, rules: schema.Api | schema.Endpoint | schema.Model) -> _Terms:
+        """The terms where `rules` may say their own."""
+        markup = self.markup if rules.markup is None else rules.markup
+        return _Terms(markup, self.minimum_msat if rules.minimum_msat is None else rules.minimum_msat)
+
+
 def build(config: schema.Config) -> Catalog:
     """Resolve a configuration. Raises ValueError with the fix for a rule that is no JSON Schema."""
-    apis = {name: _api(name, rules, rules.markup or config.markup) for name, rules in config.apis.items()}
+    terms = _Terms(config.markup, config.minimum_msat)
+    apis = {name: _api(name, rules, terms.narrowed(rules)) for name, rules in config.apis.items()}
     return Catalog(apis, next((api for api in apis.values() if api.rules.default), None))
 
 
-def _api(name: str, rules: schema.Api, markup: Decimal) -> Api:
-    endpoints = {(endpoint.method, endpoint.path): _endpoint(endpoint, markup) for endpoint in rules.endpoints}
+def _api(name: str, rules: schema.Api, terms: _Terms) -> Api:
+    endpoints = {
+        (endpoint.method, endpoint.path): _endpoint(endpoint, terms.narrowed(endpoint)) for endpoint in rules.endpoints
+    }
     return Api(name, rules, endpoints)
 
 
-def _endpoint(rules: schema.Endpoint, markup: Decimal) -> Endpoint:
+def _endpoint(rules: schema.Endpoint, terms: _Terms) -> Endpoint:
     request = rules.request
     document: dict[str, Any] = {
         "type": "object",
@@ -162,10 +215,11 @@ def _endpoint(rules: schema.Endpoint, markup: Decimal) -> Endpoint:
         validator = jsonschema_rs.Draft202012Validator(document)
     except (jsonschema_rs.ValidationError, ValueError) as error:
         raise ValueError(f"{rules.path}: request.properties is not valid JSON Schema: {error}") from error
-    return Endpoint(rules, validator, {model.id: _model(model, markup) for model in rules.models})
+    models = {model.id: _model(model, terms.narrowed(model)) for model in rules.models}
+    return Endpoint(rules, PROTOCOLS[rules.protocol].spoken_by(rules), validator, models)
 
 
-def _model(rules: schema.Model, markup: Decimal) -> Model:
+def _model(rules: schema.Model, terms: _Terms) -> Model:
     flat = rules.flat
     price: Msat | UsdMicros | None = None
     if flat is not None:
@@ -173,10 +227,15 @@ def _model(rules: schema.Model, markup: Decimal) -> Model:
     return Model(
         id=rules.id,
         flat=price,
-        sold=None if flat is not None else PriceBook.of(rules, markup),
+        sold=None if flat is not None else PriceBook.of(rules, terms.markup),
         bought=PriceBook.of(rules, Decimal(1)),
+        minimum=Msat(terms.minimum_msat),
         context=rules.context,
         max_output=rules.max_output,
         default_max_output=rules.default_max_output,
         shutdown=rules.shutdown,
+        vision=rules.vision,
+        forced=rules.forced,
+        images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
+        speech=rules.speech,
     )

@@ -25,6 +25,9 @@ class Code(Enum):
     INVALID_JSON = Row(
         400, "invalid_request_error", False, "The body is not valid JSON.", "Send one JSON object with unique keys."
     )
+    INVALID_FORM = Row(
+        400, "invalid_request_error", False, "The form cannot be read.", "Send multipart/form-data as the SDKs do."
+    )
     MISSING_REQUIRED_FIELD = Row(
         400, "invalid_request_error", False, "A required field is missing.", "Add the field named in `param`."
     )
@@ -102,6 +105,9 @@ class Code(Enum):
     RATE_UNAVAILABLE = Row(503, "server_error", True, "There is no fresh bitcoin price.", "Repeat later.")
     UPSTREAM_UNAVAILABLE = Row(
         503, "server_error", True, "This cannot be sold at the moment. Nothing was charged.", "Repeat later."
+    )
+    UPLOAD_UNAVAILABLE = Row(
+        503, "server_error", True, "There is no room for uploads at the moment. Nothing was charged.", "Repeat later."
     )
     LEDGER_UNAVAILABLE = Row(
         503, "server_error", True, "The ledger does not answer. Nothing was lost.", "Repeat later."

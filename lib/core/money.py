@@ -14,6 +14,7 @@ from typing import ClassVar
 MSAT_PER_SAT = 1_000
 MSAT_PER_BTC = 100_000_000_000
 MICROS_PER_USD = 1_000_000
+MILLION = 1_000_000
 PICOS_PER_MICRO = 1_000_000
 
 
@@ -61,13 +62,16 @@ class Sat:
 
 @dataclass(frozen=True, slots=True, order=True)
 class UsdPicos:
-    """10⁻¹² dollars: exact sums of tokens × rates, which are never whole micros."""
+    """10⁻¹² dollars: exact sums of units × rates, which are never whole micros."""
 
     value: int
     ZERO: ClassVar[UsdPicos]
 
     def __add__(self, other: UsdPicos) -> UsdPicos:
         return UsdPicos(self.value + other.value)
+
+    def __sub__(self, other: UsdPicos) -> UsdPicos:
+        return UsdPicos(self.value - other.value)
 
     def usd(self) -> Decimal:
         """Exact dollars, for screens and quotes."""
@@ -92,31 +96,38 @@ class UsdMicros:
         """Exact."""
         return UsdPicos(self.value * PICOS_PER_MICRO)
 
+    def as_rate(self) -> Rate:
+        """The rate at which one unit costs this."""
+        return Rate(self.value * MILLION)
+
     def usd(self) -> Decimal:
         """Exact dollars."""
         return Decimal(self.value).scaleb(-6)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class TokenRate:
-    """A price per million tokens, in USD micros. A rate is not an amount: it cannot be added to one."""
+class Rate:
+    """A price per million units (tokens, characters, seconds, images, calls), in USD micros.
+
+    A rate is not an amount: it cannot be added to one.
+    """
 
     usd_micros_per_million: int
 
     @staticmethod
-    def from_usd_per_million(usd: Decimal, markup: Decimal = Decimal(1)) -> TokenRate:
-        """The published rate: upstream's dollars × markup, rounded up to a whole micro per million tokens.
+    def from_usd_per_million(usd: Decimal, markup: Decimal = Decimal(1)) -> Rate:
+        """The published rate: upstream's dollars × markup, rounded up to a whole micro per million units.
 
         What is published is what is charged: no other rounding happens before msat.
         """
-        return TokenRate(UsdMicros.from_usd_rounded_up(usd * markup).value)
+        return Rate(UsdMicros.from_usd_rounded_up(usd * markup).value)
 
-    def times(self, tokens: int) -> UsdPicos:
-        """Exact: a micro-dollar per million tokens is 10⁻¹² dollars a token."""
-        return UsdPicos(self.usd_micros_per_million * tokens)
+    def times(self, units: int) -> UsdPicos:
+        """Exact: a micro-dollar per million units is 10⁻¹² dollars a unit."""
+        return UsdPicos(self.usd_micros_per_million * units)
 
     def usd_per_million(self) -> Decimal:
-        """Exact dollars per million tokens, for screens."""
+        """Exact dollars per million units, for screens."""
         return UsdMicros(self.usd_micros_per_million).usd()
 
 
@@ -143,6 +154,14 @@ class BtcPrice:
     def msat_rounded_up(self, amount: UsdPicos) -> Msat:
         """Convert dollars owed to msat. Rounds against the buyer, by less than 1 msat."""
         return Msat(-(-amount.value * MSAT_PER_BTC // (self.usd_micros * PICOS_PER_MICRO)))
+
+    def msat_of(self, amount: UsdPicos) -> Decimal:
+        """What dollars are in msat, unrounded, for screens: items of a quote."""
+        return Decimal(amount.value * MSAT_PER_BTC) / Decimal(self.usd_micros * PICOS_PER_MICRO)
+
+    def micros_rounded_up(self, amount: Msat) -> UsdMicros:
+        """What an msat amount is worth in dollars, for screens."""
+        return UsdMicros(-(-amount.value * self.usd_micros // MSAT_PER_BTC))
 
     def picos_rounded_down(self, amount: Msat) -> UsdPicos:
         """What an msat amount is worth in dollars, for screens and statistics."""

@@ -16,12 +16,18 @@ import jsonschema_rs
 import orjson
 
 from lib.core.errors import ApiError, Code
+from lib.core.form_values import typed
+from lib.core.protocols.images import measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from lib.core.attached import Attached
     from lib.core.catalog import Api, Endpoint, Model, Place
+    from lib.core.form import Form
+    from lib.core.protocols.base import Demand, Protocol
+    from lib.core.protocols.images import SizeOf
     from lib.core.schema import Request
 
 SHOWN_MAX_CHARS = 80
@@ -38,23 +44,25 @@ class Order:
     """The body without the buyer's identity, forced values and output cap included."""
     streaming: bool
     shows_usage: bool
-    """The buyer asked for the stream's usage chunk."""
+    """The buyer asked to see what a stream used."""
     answers: int
     output_cap: int
     """Tokens each answer may have."""
     cap_is_ours: bool
     """The buyer named no cap, so we injected one."""
-    input_bytes: int
-    """UTF-8 bytes of the serialised body: no OpenAI tokenizer makes more tokens than bytes."""
-    pieces: int
-    """Messages and tools: upstream adds a few tokens to each."""
+    demand: Demand
+    """What can be used beside the output."""
     digest: bytes
-    """Identifies the same call: API, path and parameters, never raw bytes."""
+    """Identifies the same call: API, path, parameters and the hashes of files, never raw bytes."""
+    unpacked: bool = False
+    """The buyer gets the bytes that a stream's events carry, not the events."""
+    attached: Attached | None = None
+    """The files of a form; then upstream is sent a form, too."""
 
     @property
-    def writes(self) -> bool:
-        """The answer is text, whose tokens upstream counts."""
-        return self.endpoint.rules.protocol == "chat_completions"
+    def protocol(self) -> Protocol:
+        """How its answers are read."""
+        return self.endpoint.protocol
 
     @property
     def path(self) -> str:
@@ -62,35 +70,65 @@ class Order:
         return self.endpoint.rules.path
 
     def upstream_body(self, buyer: str) -> bytes:
-        """What upstream is sent, byte for byte. `buyer` stands for the account without revealing it."""
-        return orjson.dumps({**self.parameters, **dict.fromkeys(self.endpoint.rules.request.identity, buyer)})
+        """The JSON that upstream is sent, byte for byte. `buyer` stands for the account without revealing it."""
+        return orjson.dumps(self.upstream_fields(buyer))
+
+    def upstream_fields(self, buyer: str) -> dict[str, Any]:
+        """The parameters with the buyer's alias."""
+        body = dict(self.parameters)
+        for name in self.endpoint.rules.request.identity:
+            field, _, member = name.partition(".")
+            body[field] = {**body.get(field, {}), member: buyer} if member else buyer
+        return body
 
 
-def order_of(place: Place, body: bytes, *, today: date) -> Order:
-    """Validate a request's body against its endpoint's rules. Raises ApiError; nothing was invoiced."""
+def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Order:
+    """Validate a request's body against its endpoint's rules. Raises ApiError; nothing was invoiced.
+
+    `size_of` tells how large an image really is.
+    """
     fields = {name: value for name, value in parse_json_object(body).items() if value is not None}
-    rules = place.endpoint.rules.request
+    return _order(place, fields, None, today=today, size_of=size_of)
+
+
+def order_of_form(place: Place, form: Form, attached: Attached, *, today: date, size_of: SizeOf) -> Order:
+    """Validate a form by the same rules, once its files are measured. Raises ApiError; nothing was invoiced."""
+    rules = place.endpoint.rules
+    for name, rule in rules.files.items():
+        if rule.required and not any(file.name == name for file in form.files):
+            raise ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{name}` is required.", param=name)
+    return _order(place, typed(form.fields, rules.request.properties), attached, today=today, size_of=size_of)
+
+
+def _order(place: Place, fields: dict[str, Any], attached: Attached | None, *, today: date, size_of: SizeOf) -> Order:
+    endpoint = place.endpoint
+    rules = endpoint.rules.request
     for name in fields.keys() & rules.refused.keys():
         raise ApiError(Code.INVALID_FIELD_VALUE, rules.refused[name], param=name)
-    _validate(place.endpoint, fields)
-    model = _model(place.endpoint, fields, today)
+    _validate(endpoint, fields)
+    model = _model(endpoint, fields, today)
+    endpoint.protocol.amend(fields)
+    media = measured(endpoint.protocol.images(fields), model, size_of)
+    if attached is not None:
+        media = attached.media(model, media)
     cap, cap_is_ours = _output_cap(rules, model, fields)
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
-    streaming, shows_usage = _streaming(place.endpoint, fields)
-    parameters = _parameters(rules, fields, cap=cap, cap_is_ours=cap_is_ours, streaming=streaming)
+    streaming = _streaming(endpoint, model, fields)
+    parameters = _parameters(endpoint, model, fields, cap=cap, streaming=streaming)
     return Order(
         api=place.api,
-        endpoint=place.endpoint,
+        endpoint=endpoint,
         model=model,
         parameters=parameters,
         streaming=streaming,
-        shows_usage=shows_usage,
+        shows_usage=endpoint.protocol.shows_usage(fields),
         answers=answers,
         output_cap=cap,
         cap_is_ours=cap_is_ours,
-        input_bytes=len(orjson.dumps(parameters)),
-        pieces=len(fields.get("messages", ())) + len(fields.get("tools", ())),
-        digest=_digest(place, parameters),
+        demand=endpoint.protocol.demand(model, parameters, media),
+        digest=_digest(place, parameters, attached),
+        unpacked=endpoint.protocol.unpacks(model, fields),
+        attached=attached,
     )
 
 
@@ -145,13 +183,17 @@ def _validate(endpoint: Endpoint, fields: dict[str, Any]) -> None:
     if unknown:
         name = unknown[0][:SHOWN_MAX_CHARS]
         raise ApiError(Code.INVALID_FIELD_VALUE, f"The field `{name}` is not sold here.", param=name)
-    raise _violation(violations[0])
+    raise _told(violations)
 
 
 def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
     param = _pointer(error.instance_path)
     kind = error.kind
     match kind:
+        case jsonschema_rs.ValidationErrorKind.AnyOf() | jsonschema_rs.ValidationErrorKind.OneOfNotValid():
+            return _nearest(kind.context) or ApiError(
+                Code.INVALID_FIELD_VALUE, f"`{param}` is of no form that is sold here.", param=param
+            )
         case jsonschema_rs.ValidationErrorKind.Required():
             where = f"{param}.{kind.property}" if param else str(kind.property)
             return ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{where}` is required.", param=where)
@@ -162,10 +204,48 @@ def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
             names = ", ".join(f"`{name[:SHOWN_MAX_CHARS]}`" for name in kind.unexpected)
             return ApiError(Code.INVALID_FIELD_VALUE, f"{names} in `{param}` is not sold here.", param=param)
         case jsonschema_rs.ValidationErrorKind.Enum():
-            options = ", ".join(str(option) for option in kind.options)
-            return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` must be one of: {options}.", param=param)
+            return _one_of(param, _options(error))
         case _:
             return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` breaks the rule `{kind.name}`.", param=param)
+
+
+def _nearest(branches: list[list[jsonschema_rs.ValidationError]]) -> ApiError | None:
+    """What is wrong by the alternative that was meant: the one that got deepest, and of those with its label right."""
+
+    def nearness(branch: list[jsonschema_rs.ValidationError]) -> tuple[bool, int]:
+        return _label_of(branch) is None, max(len(error.instance_path) for error in branch)
+
+    told = [branch for branch in branches if branch]
+    if not told:
+        return None
+    labels = [label for branch in told if (label := _label_of(branch))]
+    if len(labels) == len(told) and len({tuple(label.instance_path) for label in labels}) == 1:
+        return _one_of(_pointer(labels[0].instance_path), [option for label in labels for option in _options(label)])
+    return _told(max(told, key=nearness))
+
+
+def _told(violations: list[jsonschema_rs.ValidationError]) -> ApiError:
+    """The one to tell: a wrong label explains the others."""
+    return _violation(_label_of(violations) or violations[0])
+
+
+def _label_of(violations: list[jsonschema_rs.ValidationError]) -> jsonschema_rs.ValidationError | None:
+    """The outermost `type` or `role` that is another alternative's."""
+    labels = [error for error in violations if _is_label(error)]
+    return min(labels, key=lambda error: len(error.instance_path), default=None)
+
+
+def _options(error: jsonschema_rs.ValidationError) -> list[Any]:
+    return list(error.kind.options) if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Enum) else []
+
+
+def _one_of(param: str, options: list[Any]) -> ApiError:
+    shown = ", ".join(json.dumps(option) if not isinstance(option, str) else option for option in options)
+    return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` must be one of: {shown}.", param=param)
+
+
+def _is_label(error: jsonschema_rs.ValidationError) -> bool:
+    return bool(error.instance_path) and error.instance_path[-1] in {"type", "role"}
 
 
 def _pointer(path: list[str | int]) -> str:
@@ -178,7 +258,7 @@ def _pointer(path: list[str | int]) -> str:
 
 def _model(endpoint: Endpoint, fields: dict[str, Any], today: date) -> Model:
     name = fields.get("model")
-    model = endpoint.models.get(name) if isinstance(name, str) else None
+    model = endpoint.only_model if name is None else endpoint.models.get(name) if isinstance(name, str) else None
     if model is None or not model.on_sale(today):
         sold = ", ".join(model.id for model in endpoint.models.values() if model.on_sale(today))
         raise ApiError(Code.MODEL_NOT_SUPPORTED, f"This model is not sold here. Sold: {sold}.", param="model")
@@ -212,31 +292,37 @@ def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:
     return value
 
 
-def _streaming(endpoint: Endpoint, fields: dict[str, Any]) -> tuple[bool, bool]:
-    """Whether to stream, and whether the buyer asked to see the stream's usage."""
-    streaming = bool(fields.get("stream"))
-    options = fields.get("stream_options")
+def _streaming(endpoint: Endpoint, model: Model, fields: dict[str, Any]) -> bool:
+    """Whether to stream."""
+    streaming = endpoint.protocol.streams(model, fields)
     if streaming and not endpoint.rules.streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "Streaming is not sold here.", param="stream")
-    if options is not None and not streaming:
+    if "stream_options" in fields and not streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "`stream_options` needs `stream: true`.", param="stream_options")
-    return streaming, bool(options and options.get("include_usage"))
+    return streaming
 
 
 def _parameters(
-    rules: Request, fields: dict[str, Any], *, cap: int, cap_is_ours: bool, streaming: bool
+    endpoint: Endpoint, model: Model, fields: dict[str, Any], *, cap: int, streaming: bool
 ) -> dict[str, Any]:
     """What upstream is asked: the buyer's fields less what we drop, plus what we force."""
+    rules = endpoint.rules.request
     removed = {*rules.dropped, *rules.identity, "stream", "stream_options"}
+    if rules.output_cap is not None:
+        removed |= {*rules.output_cap.fields}
     parameters = {name: value for name, value in fields.items() if name not in removed and value is not None}
-    parameters.update(rules.forced)
-    if cap_is_ours and rules.output_cap is not None:
+    parameters |= {**rules.forced, **model.forced}
+    if "model" in rules.properties:
+        parameters["model"] = model.id
+    if rules.output_cap is not None:
         parameters[rules.output_cap.inject] = cap
     if streaming:
-        parameters |= {"stream": True, "stream_options": {"include_usage": True}}
+        parameters |= endpoint.protocol.streamed(endpoint.rules)
     return parameters
 
 
-def _digest(place: Place, parameters: Mapping[str, Any]) -> bytes:
-    facts = [place.api.name, place.endpoint.rules.path, parameters]
+def _digest(place: Place, parameters: Mapping[str, Any], attached: Attached | None) -> bytes:
+    facts: list[Any] = [place.api.name, place.endpoint.rules.path, parameters]
+    if attached is not None:
+        facts.append([(file.name, file.kind, file.sha256.hex()) for file in attached.files])
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()

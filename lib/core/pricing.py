@@ -9,21 +9,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lib.core.money import BtcPrice, Msat, UsdMicros, UsdPicos
+from lib.core.money import BtcPrice, Msat, Rate, UsdMicros, UsdPicos
+from lib.core.units import INPUTS, OUTPUTS, Unit
 
 if TYPE_CHECKING:
-    from lib.core.catalog import Model, PriceBook
-    from lib.core.order import Order
-    from lib.core.usage import Reading, TokenUsage
+    from collections.abc import Iterable, Mapping
 
-TOKENS_PER_PIECE = 32
-"""What upstream adds to a message or tool at most."""
-TOKENS_PER_CALL = 64
-"""What upstream adds to a conversation at most."""
+    from lib.core.catalog import Model, PriceBook, Rates
+    from lib.core.order import Order
+    from lib.core.schema import Typical
+    from lib.core.usage import Reading
+
 VISIBLE_BYTES_PER_TOKEN = 8
 """Bytes that make one token when usage is unknown: English has about five, so eight favours the buyer."""
 TYPICAL_BYTES_PER_TOKEN = 4
 """Bytes of a typical token, for what a call will probably cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineItem:
+    """So many of a unit at a rate."""
+
+    unit: Unit
+    quantity: int
+    rate: Rate
+
+    @property
+    def amount(self) -> UsdPicos:
+        """Exact."""
+        return self.rate.times(self.quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,29 +53,45 @@ class Cost:
 
 
 def ceiling(order: Order, price: BtcPrice) -> Msat:
-    """The most this order can cost. Sources: no OpenAI tokenizer makes more tokens than UTF-8 bytes; caps are sent."""
+    """The most this order can cost. Sources: no byte-level tokenizer makes more tokens than bytes; caps are sent."""
     if order.model.flat is not None:
         return _flat(order.model, price)
-    return price.msat_rounded_up(_bound(_sold(order.model), order))
+    return max(price.msat_rounded_up(_sum(dearest(_sold(order.model), order))), order.model.minimum)
+
+
+def items_of_ceiling(order: Order, price: BtcPrice) -> list[LineItem]:
+    """What the ceiling is made of. A flat price in sats is told in dollars of this price."""
+    match order.model.flat:
+        case None:
+            return dearest(_sold(order.model), order)
+        case UsdMicros() as usd:
+            return [LineItem(Unit.CALL, 1, usd.as_rate())]
+        case Msat() as msat:
+            return [LineItem(Unit.CALL, 1, price.micros_rounded_up(msat).as_rate())]
 
 
 def upstream_ceiling(order: Order) -> UsdPicos:
     """The most upstream can bill the operator for this order; nothing if its prices are unknown."""
-    return _bound(order.model.bought, order) if order.model.bought else UsdPicos.ZERO
+    return _sum(dearest(order.model.bought, order)) if order.model.bought else UsdPicos.ZERO
 
 
 def typical(order: Order, price: BtcPrice) -> Msat:
     """What this order will probably cost: never above the ceiling."""
     if order.model.flat is not None:
         return _flat(order.model, price)
-    tokens_in = order.input_bytes // TYPICAL_BYTES_PER_TOKEN
-    tokens_out = order.answers * min(order.output_cap, order.endpoint.rules.typical.output_tokens)
-    return min(_typical(order.model, tokens_in, tokens_out, price), ceiling(order, price))
+    tokens_in = order.demand.input_bytes // TYPICAL_BYTES_PER_TOKEN + order.demand.image_tokens
+    written = min(order.output_cap, order.endpoint.rules.typical.output_tokens)
+    tokens_out = order.answers * (written + order.demand.usual_output_tokens)
+    usual = _usual(order.model, tokens_in, tokens_out, order.demand.measured, price)
+    return min(usual, ceiling(order, price))
 
 
-def typical_of_model(model: Model, tokens_in: int, tokens_out: int, price: BtcPrice) -> Msat:
-    """What a call of so many tokens costs."""
-    return _flat(model, price) if model.flat is not None else _typical(model, tokens_in, tokens_out, price)
+def typical_of_model(model: Model, typical: Typical, price: BtcPrice) -> Msat:
+    """What the call that is called typical costs with this model."""
+    if model.flat is not None:
+        return _flat(model, price)
+    measured = {Unit.SECOND: typical.seconds, Unit.CHARACTER: typical.characters}
+    return _usual(model, typical.input_tokens, typical.output_tokens, measured, price)
 
 
 def affordable_output_tokens(order: Order, price: BtcPrice, available: Msat) -> int:
@@ -71,11 +101,28 @@ def affordable_output_tokens(order: Order, price: BtcPrice, available: Msat) -> 
     low, high = 0, order.output_cap
     while low < high:
         middle = (low + high + 1) // 2
-        if price.msat_rounded_up(_bound(_sold(order.model), order, middle)) <= available:
+        most = price.msat_rounded_up(_sum(dearest(_sold(order.model), order, middle)))
+        if max(most, order.model.minimum) <= available:
             low = middle
         else:
             high = middle - 1
     return low
+
+
+def dearest(book: PriceBook, order: Order, output_cap: int | None = None) -> list[LineItem]:
+    """The dearest this order can turn out to be by a price book, or would be with another output cap."""
+    demand = order.demand
+    cap = order.output_cap if output_cap is None else output_cap
+
+    def items(rates: Rates) -> list[LineItem]:
+        found = [
+            _dearest_of(INPUTS, demand.input_tokens, rates),
+            _dearest_of((*INPUTS, Unit.IMAGE_INPUT), demand.image_tokens, rates),
+            _dearest_of(OUTPUTS, order.answers * (cap + demand.output_tokens), rates),
+        ]
+        return [item for item in found if item] + _items(_beside_tokens(demand.measured), rates)
+
+    return max(map(items, book.at_most(demand.input_tokens + demand.image_tokens)), key=_sum)
 
 
 def cost(order: Order, reading: Reading, price: BtcPrice, limit: Msat) -> Cost:
@@ -87,44 +134,75 @@ def cost(order: Order, reading: Reading, price: BtcPrice, limit: Msat) -> Cost:
 
 
 def _owed(order: Order, reading: Reading, price: BtcPrice) -> Msat:
-    model, usage = order.model, reading.usage
-    if model.flat is not None:
-        return _flat(model, price) if reading.complete and not reading.failed else Msat.ZERO
+    if order.model.flat is not None:
+        return _flat(order.model, price) if reading.answered else Msat.ZERO
+    owed = price.msat_rounded_up(_used(_sold(order.model), order, reading))
+    return max(owed, order.model.minimum) if reading.answered else owed
+
+
+def _used(book: PriceBook, order: Order, reading: Reading) -> UsdPicos:
+    usage = reading.usage
+    beside = _beside_answer(order, reading)
     if usage is None:
-        visible = reading.visible_bytes // VISIBLE_BYTES_PER_TOKEN
-        return price.msat_rounded_up(_sold(model).rates.output.times(visible))
-    book = _sold(model)
+        visible = reading.visible_bytes // VISIBLE_BYTES_PER_TOKEN if order.protocol.writes else 0
+        return _sum(_items({Unit.OUTPUT: visible + _made(order, reading), **beside}, book.rates))
+    billed = usage.billed()
     if order.cap_is_ours and reading.empty_by_cap:
-        return price.msat_rounded_up(_input(book, usage))
-    return price.msat_rounded_up(_input(book, usage) + book.for_input(usage.input).output.times(usage.output))
+        billed |= dict.fromkeys(OUTPUTS, 0)
+    return _sum(_items({**billed, **beside}, book.for_input(usage.input)))
 
 
 def _upstream(order: Order, reading: Reading) -> UsdPicos | None:
     book, usage = order.model.bought, reading.usage
-    if book is None or usage is None:
+    if book is None:
         return None
-    return _input(book, usage) + book.for_input(usage.input).output.times(usage.output)
+    beside = _beside_answer(order, reading)
+    if usage is not None:
+        return _sum(_items({**usage.billed(), **beside}, book.for_input(usage.input)))
+    if Unit.INPUT in book.rates or not reading.answered:
+        return None
+    return _sum(_items(beside, book.rates))
 
 
-def _input(book: PriceBook, usage: TokenUsage) -> UsdPicos:
-    rates = book.for_input(usage.input)
-    plain = usage.input - usage.cached - usage.cache_write
-    return (
-        rates.input.times(plain) + rates.cached_input.times(usage.cached) + rates.cache_write.times(usage.cache_write)
-    )
+def _made(order: Order, reading: Reading) -> int:
+    """Tokens of what was drawn or spoken, where a whole answer does not say: as many as usual."""
+    if not reading.answered:
+        return 0
+    answers = order.answers if reading.answers is None else min(order.answers, reading.answers)
+    return answers * order.demand.usual_output_tokens
 
 
-def _bound(book: PriceBook, order: Order, output_cap: int | None = None) -> UsdPicos:
-    """The dearest this order can be at these rates, or would be with another output cap."""
-    tokens_in = order.input_bytes + order.pieces * TOKENS_PER_PIECE + TOKENS_PER_CALL
-    tokens_out = order.answers * (order.output_cap if output_cap is None else output_cap)
-    books = {book.rates, book.for_input(tokens_in)}
-    return max(rates.dearest_input.times(tokens_in) + rates.output.times(tokens_out) for rates in books)
+def _beside_answer(order: Order, reading: Reading) -> dict[Unit, int]:
+    return _beside_tokens({**order.demand.measured, **reading.measured}) if reading.answered else {}
 
 
-def _typical(model: Model, tokens_in: int, tokens_out: int, price: BtcPrice) -> Msat:
+def _beside_tokens(measured: Mapping[Unit, int]) -> dict[Unit, int]:
+    """What an answer is billed beside its tokens."""
+    return {Unit.CALL: 1, **measured}
+
+
+def _items(quantities: Mapping[Unit, int], rates: Rates) -> list[LineItem]:
+    """What is there and has a price: a model priced by the call alone does not bill its tokens."""
+    return [LineItem(unit, many, rates[unit]) for unit, many in quantities.items() if many and unit in rates]
+
+
+def _dearest_of(units: Iterable[Unit], many: int, rates: Rates) -> LineItem | None:
+    """So many, each of which may turn out to be any of `units`."""
+    priced = [unit for unit in units if unit in rates]
+    if not (many and priced):
+        return None
+    unit = max(priced, key=lambda unit: rates[unit])
+    return LineItem(unit, many, rates[unit])
+
+
+def _sum(items: Iterable[LineItem]) -> UsdPicos:
+    return sum((item.amount for item in items), UsdPicos.ZERO)
+
+
+def _usual(model: Model, tokens_in: int, tokens_out: int, measured: Mapping[Unit, int], price: BtcPrice) -> Msat:
     rates = _sold(model).for_input(tokens_in)
-    return price.msat_rounded_up(rates.input.times(tokens_in) + rates.output.times(tokens_out))
+    quantities = {Unit.INPUT: tokens_in, Unit.OUTPUT: tokens_out, Unit.CALL: 1, **measured}
+    return max(price.msat_rounded_up(_sum(_items(quantities, rates))), model.minimum)
 
 
 def _flat(model: Model, price: BtcPrice) -> Msat:

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from lib.core.money import MILLION
+from lib.core.units import Unit
 
 API_NAME = r"^[a-z][a-z0-9-]{0,31}$"
 RESERVED_API_NAMES = frozenset(
     {"api", "topup", "v1", "metrics", "assets", "docs", "catalog", "status", "account", "openapi", "llms", "well-known"}
 )
+Markup = Annotated[Decimal | None, Field(gt=0)]
+Minimum = Annotated[int | None, Field(ge=0)]
 Usd = Annotated[Decimal, Field(ge=0, max_digits=18)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+ImageSize = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
+SECONDS_PER_MINUTE = 60
+
+
+def _as_json(value: object) -> object:
+    """Numbers as JSON has them: what we read as exact decimals for the sake of prices is no number to others."""
+    match value:
+        case Decimal():
+            return float(value)
+        case dict():
+            return {name: _as_json(member) for name, member in cast("dict[str, object]", value).items()}
+        case list():
+            return [_as_json(member) for member in cast("list[object]", value)]
+        case _:
+            return value
+
+
+Json = Annotated[dict[str, Any], BeforeValidator(_as_json)]
+"""An object that is sent, shown or compiled as JSON."""
 
 
 class Strict(BaseModel):
@@ -29,11 +53,15 @@ class TokenPrices(Strict):
     input: Usd
     """Input tokens."""
     output: Usd
-    """Output tokens, reasoning included."""
+    """Output tokens."""
     cached_input: Usd | None = None
     """Input tokens that upstream read from its prompt cache. Default: the input price."""
     cache_write: Usd | None = None
     """Input tokens that upstream wrote into its prompt cache. Default: the input price."""
+    image_input: Usd | None = None
+    """Input tokens of images, where they have a price of their own. Default: the input price."""
+    reasoning: Usd | None = None
+    """Output tokens that are thought and not shown. Default: the output price."""
 
 
 class LongContext(TokenPrices):
@@ -60,6 +88,61 @@ class FlatPrice(Strict):
         return self
 
 
+class PatchVision(Strict):
+    """Images are billed by patches of 32 × 32 pixels."""
+
+    rule: Literal["patch"]
+    """By patches."""
+    multiplier: Annotated[Decimal, Field(gt=0)]
+    """Tokens per patch."""
+    budget: Positive | None = None
+    """Patches an image has at most: a larger one is scaled down. Default: there is no such limit."""
+
+
+class TileVision(Strict):
+    """Images are scaled, then billed by tiles of 512 × 512 pixels."""
+
+    rule: Literal["tile"]
+    """By tiles."""
+    base: Count
+    """Tokens of every image; all of them if its `detail` is `low`."""
+    tile: Count
+    """Tokens per tile."""
+    short_side: Positive = 768
+    """Pixels of the shorter side after scaling."""
+    square: Positive = 2048
+    """Pixels of the longer side at most."""
+
+
+class AreaVision(Strict):
+    """Images are billed by their area."""
+
+    rule: Literal["area"]
+    """By area."""
+    pixels_per_token: Positive
+    """Pixels that make one token."""
+    most: Positive
+    """Tokens of an image at most: a larger one is scaled down."""
+
+
+Vision = Annotated[PatchVision | TileVision | AreaVision, Field(discriminator="rule")]
+
+
+ImageTable = Annotated[
+    dict[Literal["low", "medium", "high", "xhigh", "max"], Annotated[dict[ImageSize, Positive], Field(min_length=1)]],
+    Field(min_length=1),
+]
+
+
+class Speech(Strict):
+    """Bounds on speech that is billed by tokens, which nobody knows before it is spoken."""
+
+    most_tokens_per_character: Positive
+    """Output tokens per character at most: the slowest way to speak."""
+    usual_tokens_per_character: Annotated[Decimal, Field(gt=0)]
+    """Output tokens per character as a rule, for typical prices."""
+
+
 class Model(Strict):
     """One model of an endpoint, with its price and limits."""
 
@@ -69,24 +152,52 @@ class Model(Strict):
     """Metered by tokens."""
     long_context: LongContext | None = None
     """Dearer prices for long inputs, if upstream has them."""
+    per_call: Usd | None = None
+    """Dollars for each answer beside its tokens, before our markup."""
+    per_minute: Usd | None = None
+    """Dollars for each minute of a recording, billed by the second, before our markup."""
+    per_million_characters: Usd | None = None
+    """Dollars for each million characters read aloud, before our markup."""
     flat: FlatPrice | None = None
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
-    context: Positive
-    """Tokens the model can read and write in all."""
+    vision: Vision | None = None
+    """How many tokens an image in the input can be. Default: images are not sold with this model."""
+    images: ImageTable | None = None
+    """Output tokens of one drawn image, by quality, then by size. What is not in this table is not sold."""
+    speech: Speech | None = None
+    """How many output tokens a text that is read aloud can be, where speech is billed by tokens."""
+    markup: Markup = None
+    """Factor on upstream's prices; default: the endpoint's."""
+    minimum_msat: Minimum = None
+    """What a metered answer costs at least; default: the endpoint's."""
+    context: Positive | None = None
+    """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
     """The largest output cap a buyer may ask for, in tokens; 0 where nothing is written, as for embeddings."""
     default_max_output: Count = 0
     """The output cap of a request that names none. Large enough for a reasoning model to answer."""
+    forced: Json = {}
+    """Fields sent upstream with this value for this model, beside what the endpoint forces."""
     shutdown: date | None = None
     """The day upstream turns the model off. From that day on it is not sold."""
 
     @model_validator(mode="after")
     def _priced(self) -> Model:
-        if self.tokens is None and self.flat is None:
-            raise ValueError(f"model {self.id} has no price: give `tokens` or `flat`")
+        if self.flat is None and self.tokens is None and not self.apart():
+            raise ValueError(f"model {self.id} has no price: give `tokens`, one of `per_…` or `flat`")
         if self.default_max_output > self.max_output:
             raise ValueError(f"model {self.id}: default_max_output must not exceed max_output")
         return self
+
+    def apart(self) -> dict[Unit, Decimal]:
+        """Dollars for one unit of what is billed beside tokens."""
+        minute, characters = self.per_minute, self.per_million_characters
+        prices = {
+            Unit.CALL: self.per_call,
+            Unit.SECOND: None if minute is None else minute / SECONDS_PER_MINUTE,
+            Unit.CHARACTER: None if characters is None else characters / MILLION,
+        }
+        return {unit: usd for unit, usd in prices.items() if usd is not None}
 
 
 class OutputCap(Strict):
@@ -95,22 +206,25 @@ class OutputCap(Strict):
     fields: Annotated[list[str], Field(min_length=1)]
     """Fields a buyer may use; two that differ are refused."""
     inject: str
-    """The field we send when the buyer sent none."""
+    """The field that upstream is sent: the buyer's cap, whichever field it came in, or the default."""
 
 
 class Request(Strict):
     """The validation rules of an endpoint's body. What is not allowed here is refused, before any invoice."""
 
-    properties: dict[str, Any]
+    properties: Json
     """JSON Schema (2020-12) of each allowed field."""
     required: list[str] = []
     """Fields without which the request is refused with `missing_required_field`."""
     refused: dict[str, str] = {}
     """Fields we will not sell, each with the sentence that the buyer is told."""
-    forced: dict[str, Any] = {}
+    forced: Json = {}
     """Fields sent upstream with this value whatever the buyer sent."""
     identity: list[str] = []
-    """Fields overwritten with a keyed hash of the buyer's account, so that upstream can tell buyers apart."""
+    """Fields overwritten with a keyed hash of the buyer's account, so that upstream can tell buyers apart.
+
+    `metadata.user_id` is the member `user_id` of the field `metadata`.
+    """
     dropped: list[str] = []
     """Fields accepted and not sent on."""
     output_cap: OutputCap | None = None
@@ -124,7 +238,7 @@ class E2e(Strict):
 
     required_field: str
     """The field whose absence must give 400 `missing_required_field`."""
-    invalid: dict[str, Any]
+    invalid: Json
     """Fields merged into the example that must give 400."""
     keyword: str
     """A word the happy answer must contain."""
@@ -135,9 +249,9 @@ class Example(Strict):
 
     content_type: Literal["json", "multipart"]
     """How the example is sent."""
-    body: dict[str, Any] | None = None
+    body: Json | None = None
     """The JSON body."""
-    fields: dict[str, Any] | None = None
+    fields: Json | None = None
     """The fields of a multipart body; a value `@name` is a sample file."""
     e2e: E2e
     """How it is tested."""
@@ -155,7 +269,24 @@ class Typical(Strict):
     input_tokens: Positive = 500
     """Tokens read."""
     output_tokens: Count = 300
-    """Tokens written."""
+    """Tokens written, or drawn."""
+    seconds: Count = 0
+    """Seconds of a recording."""
+    characters: Count = 0
+    """Characters read aloud."""
+
+
+class FileField(Strict):
+    """A field of a form that holds files."""
+
+    kind: Literal["audio", "image"]
+    """What they must be; how long or how large they are is measured before anything is invoiced."""
+    required: bool = False
+    """Whether a form without it is refused with `missing_required_field`."""
+    max_count: Positive = 1
+    """Files of that name in one form."""
+    max_bytes: Positive = 26_214_400
+    """Size of each file."""
 
 
 class Endpoint(Strict):
@@ -169,14 +300,39 @@ class Endpoint(Strict):
     """The path below the API's base_url."""
     title: str
     """For people."""
-    content_type: Literal["json"] = "json"
-    """How the body is sent."""
-    protocol: Literal["chat_completions", "embeddings"]
-    """How answers are metered."""
+    content_type: Literal["json", "multipart", "json_or_multipart"] = "json"
+    """How the body is sent. A form's fields follow the same rules as a JSON body."""
+    files: dict[str, FileField] = {}
+    """The files of a form, by their field."""
+    protocol: Literal[
+        "chat_completions",
+        "responses",
+        "messages",
+        "embeddings",
+        "decisions",
+        "json",
+        "speech",
+        "transcription",
+        "images",
+    ]
+    """How it is asked and how its answers are metered: docs/architecture.md."""
     streaming: bool = False
     """Whether `stream: true` is sold."""
+    stream_options: bool = True
+    """Whether a stream's usage must be asked for; false where upstream sends it anyway and refuses the question."""
+    reasoning_apart: bool = False
+    """Whether upstream counts thinking beside `completion_tokens`, not in it: what was written is then what
+    `total_tokens` leaves beside the prompt. For the protocol chat_completions."""
+    private_usage: list[str] = []
+    """Members of `usage` that buyers are not shown: what we pay, for one."""
+    markup: Markup = None
+    """Factor on upstream's prices; default: the API's."""
+    minimum_msat: Minimum = None
+    """What a metered answer costs at least; default: the API's."""
     max_body_bytes: Positive = 1_048_576
-    """The largest request body."""
+    """The largest JSON body."""
+    max_upload_bytes: Positive = 27_262_976
+    """The largest form with its files."""
     max_reply_bytes: Positive = 16_777_216
     """The largest answer; a longer one is cut."""
     request: Request
@@ -190,9 +346,15 @@ class Endpoint(Strict):
 
     @model_validator(mode="after")
     def _unique(self) -> Endpoint:
+        if (self.content_type == "json") != (not self.files):
+            raise ValueError(f"{self.path}: `files` belong to content_type multipart or json_or_multipart, and to it")
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError(f"{self.path}: two models have the same id")
+        if self.protocol != "chat_completions" and (self.reasoning_apart or not self.stream_options):
+            raise ValueError(f"{self.path}: `reasoning_apart` and `stream_options` are for protocol chat_completions")
+        if "model" not in self.request.properties and len(ids) > 1:
+            raise ValueError(f"{self.path}: without the field `model` in request.properties only one model can be sold")
         for model in self.models:
             if (self.request.output_cap is None) != (model.default_max_output == 0):
                 raise ValueError(
@@ -225,8 +387,14 @@ class Api(Strict):
     """How upstream wants the key."""
     headers: dict[str, str] = {}
     """More headers for upstream."""
-    markup: Decimal | None = None
+    markup: Markup = None
     """Factor on upstream's prices; default: the global one."""
+    minimum_msat: Minimum = None
+    """What a metered answer costs at least; default: the global one."""
+    check_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9/_.-]+)?$")] = "/models"
+    """What is asked for to learn whether our key works (GET); empty: nothing."""
+    not_sold: dict[Annotated[str, Field(pattern=r"^/v1/[a-z0-9/_-]+$")], str] = {}
+    """Paths (and all below them) that people look for and we do not sell, each with the sentence that says why."""
     endpoints: Annotated[list[Endpoint], Field(min_length=1)]
     """What is sold."""
 
@@ -277,6 +445,14 @@ class Limits(Strict):
     """Unpaid requests from one address."""
     unpaid_per_network_per_minute: Positive = 240
     """Unpaid requests from one /24 (IPv4) or /48 (IPv6)."""
+    unpaid_uploads_per_ip_per_minute: Positive = 6
+    """Unpaid forms with files from one address: each is read and measured before it can be invoiced."""
+    unpaid_uploads_per_network_per_minute: Positive = 24
+    """The same from one /24 (IPv4) or /48 (IPv6)."""
+    upload_space_bytes: Positive = 1_073_741_824
+    """Disk space that uploads may take at once in one process; half of it for those who have proven nothing."""
+    upload_seconds: Annotated[float, Field(gt=0)] = 300
+    """To receive a form with files."""
     invoices_per_minute: Positive = 600
     """Invoices made for everybody together; the node keeps each one for ever."""
     differences_per_account_per_minute: Positive = 30
@@ -339,7 +515,9 @@ class Config(Strict):
     title: str = "alittlebitofmoney"
     """The name of this service, in invoices and on its pages."""
     markup: Annotated[Decimal, Field(gt=0)] = Decimal("1.30")
-    """Factor on upstream's token prices: what the operator earns."""
+    """Factor on upstream's prices: what the operator earns."""
+    minimum_msat: Count = 0
+    """What a metered answer costs at least, in millisatoshi."""
     allow_loss: bool = False
     """Permit a markup below 1."""
     allow_fixed_price: bool = False
@@ -352,6 +530,8 @@ class Config(Strict):
     """Bounds."""
     stop_loss: StopLoss = StopLoss()
     """When to stop selling."""
+    shared: dict[str, Any] = {}
+    """Whatever several endpoints have in common, to be named by YAML's anchors. Nothing reads it from here."""
     apis: Annotated[dict[Annotated[str, Field(pattern=API_NAME)], Api], Field(min_length=1)]
     """What is sold, by API name."""
 
@@ -360,12 +540,18 @@ class Config(Strict):
         for name, api in self.apis.items():
             if name in RESERVED_API_NAMES:
                 raise ValueError(f"`{name}` is reserved; name the API otherwise")
-            if (api.markup or self.markup) < 1 and not self.allow_loss:
+            if not self.allow_loss and any(markup < 1 for markup in self._markups(api)):
                 raise ValueError("a markup below 1 sells at a loss: raise it, or set allow_loss: true")
         self._caps_can_finish()
         if sum(api.default for api in self.apis.values()) > 1:
             raise ValueError("only one API can be `default: true`")
         return self
+
+    def _markups(self, api: Api) -> list[Decimal]:
+        """Every factor that is said for an API."""
+        said = [api.markup, *(endpoint.markup for endpoint in api.endpoints)]
+        said += [model.markup for endpoint in api.endpoints for model in endpoint.models]
+        return [self.markup, *(markup for markup in said if markup is not None)]
 
     def _caps_can_finish(self) -> None:
         """An answer that we would have to cut is not for sale."""

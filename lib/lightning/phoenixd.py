@@ -103,7 +103,7 @@ class Phoenixd:
         self._read_timeout_seconds = read_timeout_seconds
         self._creations = anyio.Semaphore(INVOICES_IN_CREATION_MAX_COUNT)
         self._client = httpx.AsyncClient(
-            base_url=_node_url(url),
+            base_url=node_url(url),
             auth=httpx.BasicAuth("", password),
             headers={"Accept-Encoding": "identity"},
             limits=httpx.Limits(
@@ -197,7 +197,7 @@ class Phoenixd:
             return "the answer is not of its API" if parsed is None else parsed
 
 
-def _node_url(url: str) -> httpx.URL:
+def node_url(url: str) -> httpx.URL:
     """Refuses user info because httpx logs the address of each request with the password in it."""
     try:
         parsed = httpx.URL(url)

@@ -53,3 +53,9 @@ def require_settlement(settlement: Settlement) -> None:
         raise ValueError("a charge is never negative")
     if settlement.ending is Ending.LAPSED:
         raise ValueError("a hold lapses with its lease; nobody settles it so")
+
+
+def require_reason(reason: str) -> None:
+    """Why an operator stops something."""
+    if not reason.strip():
+        raise ValueError("what is stopped is stopped for a reason")

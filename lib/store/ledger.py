@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from lib.core.l402 import PaymentKind as PaymentKind  # noqa: PLC0414 - the ledger speaks of it too
+from lib.store.operating import OperatorsLedger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -491,6 +492,10 @@ class Totals:
     """What operators added, less what they took away."""
     ownerless: Msat
     """Balances that nobody can spend. Never anything but nothing, or the audit says so."""
+    payments: int
+    """How many were credited."""
+    kept_answers: int
+    """How many are kept for their buyers, those included whose time is over and which go soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -535,7 +540,7 @@ class Losses:
     """The same per (api, model)."""
 
 
-class Ledger(Protocol):
+class Ledger(OperatorsLedger, Protocol):
     """The port. Every method may raise LedgerUnavailable."""
 
     async def ledger_id(self) -> bytes:
@@ -641,10 +646,6 @@ class Ledger(Protocol):
         """Take the token's account from it, once nothing is owed. Raises ValueError for another kind of owner."""
         ...
 
-    async def adjust(self, op_id: str, account: str, amount: Msat, reason: str) -> Adjusted | TooMuch | Gone:
-        """Book an operator's correction, signed and not zero. Gone: nobody owns the account. Raises AccountUnknown."""
-        ...
-
     async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
         """Reserve the ceiling: only if balance − held ≥ ceiling and the lease is fresh. Raises LeaseExpired.
 
@@ -672,14 +673,6 @@ class Ledger(Protocol):
         """The account of an owner; None if it owns none."""
         ...
 
-    async def entries(self, account: str, *, before: int | None, limit: int) -> Sequence[Entry]:
-        """An account's history, newest first, `before` exclusive."""
-        ...
-
-    async def in_doubt(self, limit: int) -> Sequence[CreditInDoubt]:
-        """Credits the node has not confirmed, oldest first, denied ones included."""
-        ...
-
     async def newest_confirmed(self) -> bytes | None:
         """The payment hash confirmed last: a node that has forgotten this one has lost its memory."""
         ...
@@ -692,32 +685,12 @@ class Ledger(Protocol):
         """The node clearly says not paid: freeze the account. Running calls settle."""
         ...
 
-    async def position(self) -> Position:
-        """How far the ledger has got."""
-        ...
-
     async def accept_restored(self, choice: Restored) -> Position:
         """An operator takes a restored ledger into service: payments quoted before now are treated as chosen."""
         ...
 
-    async def reviews(self, limit: int) -> Sequence[Review]:
-        """Payments that wait, or waited, for an operator's word, oldest first."""
-        ...
-
-    async def approve(self, payment_hash: bytes) -> bool:
-        """Let a payment under review be credited when its credential comes again. False if it is not listed."""
-        ...
-
-    async def totals(self) -> Totals:
-        """Sums over everything."""
-        ...
-
     async def losses(self, within_seconds: float) -> Losses:
         """Losses of calls that ended within the last so many seconds."""
-        ...
-
-    async def audit(self) -> Sequence[str]:
-        """Recompute every balance and hold from entries and holds; one sentence per difference, none if all is well."""
         ...
 
     async def aclose(self) -> None:

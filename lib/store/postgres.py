@@ -17,7 +17,6 @@ from lib.store import postgres_outcomes as outcomes
 from lib.store import postgres_values as values
 from lib.store.ledger import (
     TOPUP_GRACE_SECONDS,
-    Adjusted,
     Balance,
     ClaimKind,
     Gone,
@@ -25,18 +24,16 @@ from lib.store.ledger import (
     Owed,
     Owner,
     Revoked,
-    TooMuch,
     Topup,
     UnderReview,
 )
 from lib.store.postgres_calls import ANSWERED_THOUGH_GONE_BACK
+from lib.store.postgres_console import PostgresConsole
 
 if TYPE_CHECKING:
     from lib.store.ledger import (
         AskNodeFirst,
         ClaimOutcome,
-        CreditInDoubt,
-        Entry,
         HoldOutcome,
         HoldRequest,
         Losses,
@@ -44,13 +41,11 @@ if TYPE_CHECKING:
         Position,
         RedeemOutcome,
         Restored,
-        Review,
         RotateOutcome,
         Settled,
         Settlement,
         TokenAnswer,
         TopupStatus,
-        Totals,
         UnconfirmedLimits,
     )
     from lib.store.postgres_calls import Argument, Calls
@@ -60,7 +55,7 @@ Randomness: TypeAlias = Callable[[int], bytes]
 ACCOUNT_ID_BYTES = 16
 
 
-class PostgresLedger:
+class PostgresLedger(PostgresConsole):
     """The `Ledger` in PostgreSQL.
 
     Processes share accounts, holds and leases; of two operations on one account the database does one after the other.
@@ -230,22 +225,6 @@ class PostgresLedger:
             return Owed(Msat(told["balance_msat"]), Msat(told["held_msat"]))
         return outcomes.plain(told)
 
-    async def adjust(self, op_id: str, account: str, amount: Msat, reason: str) -> Adjusted | TooMuch | Gone:
-        """See `Ledger`. Raises ValueError for nothing, or for no reason."""
-        arguments.require_adjustment(amount, reason)
-        told = await self._call(
-            "alb_adjust", p_op_id=op_id, p_account=account, p_amount_msat=amount.value, p_reason=reason
-        )
-        match told["outcome"]:
-            case "adjusted":
-                return Adjusted(Msat(told["balance_msat"]))
-            case "too_much":
-                return TooMuch(Msat(told["balance_msat"]), Msat(told["held_msat"]))
-            case "gone":
-                return Gone()
-            case _:
-                raise outcomes.refusal(told, account)
-
     async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
         """See `Ledger`. A pinned quote belongs to a payment being redeemed, so it is not looked at here."""
         told = await self._call(
@@ -280,17 +259,6 @@ class PostgresLedger:
         told = await self._call("alb_balance", p_owner_kind=owner.kind.value, p_owner_digest=owner.digest)
         return values.balance(told) if told["outcome"] == "balance" else None
 
-    async def entries(self, account: str, *, before: int | None, limit: int) -> Sequence[Entry]:
-        """See `Ledger`. `limit` from 1 to 1,000."""
-        arguments.require_page(limit)
-        rows = await self._call("alb_entries", p_account=account, p_before=before, p_limit=limit)
-        return [values.entry(row) for row in rows]
-
-    async def in_doubt(self, limit: int) -> Sequence[CreditInDoubt]:
-        """See `Ledger`. `limit` from 1 to 1,000."""
-        arguments.require_page(limit)
-        return [values.credit_in_doubt(row) for row in await self._call("alb_in_doubt", p_limit=limit)]
-
     async def newest_confirmed(self) -> bytes | None:
         """See `Ledger`."""
         found = (await self._call("alb_newest_confirmed"))["payment_hash"]
@@ -308,10 +276,6 @@ class PostgresLedger:
         if told["outcome"] != "done":
             raise outcomes.refusal(told, payment_hash.hex())
 
-    async def position(self) -> Position:
-        """See `Ledger`."""
-        return values.position(await self._call("alb_position"))
-
     async def accept_restored(self, choice: Restored) -> Position:
         """See `Ledger`."""
         mark = self._watermark.mark()
@@ -319,26 +283,9 @@ class PostgresLedger:
         await self._watermark.observe(position, mark)
         return position
 
-    async def reviews(self, limit: int) -> Sequence[Review]:
-        """See `Ledger`. `limit` from 1 to 1,000."""
-        arguments.require_page(limit)
-        return [values.review(row) for row in await self._call("alb_reviews", p_limit=limit)]
-
-    async def approve(self, payment_hash: bytes) -> bool:
-        """See `Ledger`."""
-        return (await self._call("alb_approve", p_payment_hash=payment_hash))["listed"]
-
-    async def totals(self) -> Totals:
-        """See `Ledger`."""
-        return values.totals(await self._call("alb_totals"))
-
     async def losses(self, within_seconds: float) -> Losses:
         """See `Ledger`."""
         return values.losses(await self._call("alb_losses", p_within_us=values.micros(within_seconds)))
-
-    async def audit(self) -> Sequence[str]:
-        """See `Ledger`. Reads one moment: nobody waits for it."""
-        return await self._call("alb_audit")
 
     async def count_free(self, shares: Sequence[tuple[str, str, int]]) -> int:
         """Count one event against each share (name, whose, how many a minute) in turn, up to the first without room.

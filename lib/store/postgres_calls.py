@@ -29,7 +29,13 @@ of a jsonb have the same endings in their names.
     alb_reviews(p_limit int)                           alb_approve(p_payment_hash)
     alb_totals()                                       alb_losses(p_within_us)
     alb_audit()                                        alb_count_free(p_shares jsonb)
-    alb_schema()
+    alb_schema()                                       alb_earned(p_since_us, p_until_us)
+    alb_payment(p_payment_hash)                        alb_account(p_account text)
+    alb_calls(p_request_id text, p_limit int)          alb_calls_of(p_account text, p_limit int)
+    alb_debts()                                        alb_revoke_account(p_op_id text, p_account text)
+    alb_freeze(p_account text, p_reason text)          alb_unfreeze(p_account text)
+    alb_pause(p_api text, p_model text, p_reason text) alb_resume(p_api text, p_model text)
+    alb_pauses()
 """
 
 from __future__ import annotations
@@ -45,7 +51,18 @@ Argument: TypeAlias = bool | int | str | bytes | Mapping[str, Any] | Sequence[An
 
 CLOSE_LIMIT_SECONDS = 60.0
 
-SCANS = frozenset({"alb_totals", "alb_losses", "alb_audit"})
+SCANS = frozenset(
+    {
+        "alb_totals",
+        "alb_losses",
+        "alb_audit",
+        "alb_earned",
+        "alb_calls",
+        "alb_calls_of",
+        "alb_account",
+        "alb_debts",
+    }
+)
 """These read everything: they may take minutes, all others seconds."""
 
 ANSWERED_THOUGH_GONE_BACK = SCANS | {
@@ -59,6 +76,8 @@ ANSWERED_THOUGH_GONE_BACK = SCANS | {
     "alb_open_topups",
     "alb_find_topup",
     "alb_reviews",
+    "alb_payment",
+    "alb_pauses",
 }
 """What an operator needs while the ledger has gone back, and what changes nothing."""
 

@@ -236,6 +236,8 @@ def totals(told: Facts) -> Totals:
         denied_spent=Msat(told["denied_spent_msat"]),
         adjusted=Msat(told["adjusted_msat"]),
         ownerless=Msat(told["ownerless_msat"]),
+        payments=told["payments"],
+        kept_answers=told["kept_answers"],
     )
 
 

@@ -20,7 +20,6 @@ from lib.store import (
     arguments,
     schema,
     sqlite_answers,
-    sqlite_audit,
     sqlite_credits,
     sqlite_holds,
     sqlite_owners,
@@ -39,6 +38,7 @@ from lib.store.ledger import (
     Topup,
     UnderReview,
 )
+from lib.store.sqlite_console import SqliteConsole
 from lib.store.watermark import Watermark, is_below
 
 if TYPE_CHECKING:
@@ -47,11 +47,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lib.store.ledger import (
-        Adjusted,
         Balance,
         ClaimOutcome,
-        CreditInDoubt,
-        Entry,
         HoldOutcome,
         HoldRequest,
         Losses,
@@ -60,15 +57,12 @@ if TYPE_CHECKING:
         Position,
         RedeemOutcome,
         Restored,
-        Review,
         Revoked,
         RotateOutcome,
         Settled,
         Settlement,
         TokenAnswer,
-        TooMuch,
         TopupStatus,
-        Totals,
         UnconfirmedLimits,
     )
 
@@ -103,7 +97,7 @@ class _Opened:
     scanner: sqlite3.Connection
 
 
-class SqliteLedger:
+class SqliteLedger(SqliteConsole):
     """The `Ledger` in a file.
 
     Operations that write are executed in the order in which their coroutines first ran, because they are queued
@@ -228,11 +222,6 @@ class SqliteLedger:
         arguments.require_token(token)
         return await self._write(lambda db: sqlite_owners.revoke(db, op_id, token))
 
-    async def adjust(self, op_id: str, account: str, amount: Msat, reason: str) -> Adjusted | TooMuch | Gone:
-        """See `Ledger`. Raises ValueError for nothing, or for no reason."""
-        arguments.require_adjustment(amount, reason)
-        return await self._write(lambda db: sqlite_credits.adjust(db, op_id, account, amount, reason))
-
     async def hold(self, owner: Owner, request: HoldRequest) -> HoldOutcome:
         """See `Ledger`. A pinned quote belongs to a payment being redeemed, so it is not looked at here."""
         return await self._write(lambda db: sqlite_holds.hold(db, owner, request))
@@ -254,16 +243,6 @@ class SqliteLedger:
         """See `Ledger`."""
         return await self._reader.run(lambda db: sqlite_reads.balance_of_owner(db, owner))
 
-    async def entries(self, account: str, *, before: int | None, limit: int) -> Sequence[Entry]:
-        """See `Ledger`. `limit` from 1 to 1,000."""
-        arguments.require_page(limit)
-        return await self._reader.run(lambda db: sqlite_reads.entries(db, account, before, limit))
-
-    async def in_doubt(self, limit: int) -> Sequence[CreditInDoubt]:
-        """See `Ledger`. `limit` from 1 to 1,000."""
-        arguments.require_page(limit)
-        return await self._reader.run(lambda db: sqlite_reads.in_doubt(db, limit))
-
     async def newest_confirmed(self) -> bytes | None:
         """See `Ledger`."""
         return await self._reader.run(sqlite_reads.newest_confirmed)
@@ -276,10 +255,6 @@ class SqliteLedger:
         """See `Ledger`. A credit once confirmed is not denied any more. Raises CreditUnknown."""
         await self._write(lambda db: sqlite_credits.deny(db, payment_hash, reason))
 
-    async def position(self) -> Position:
-        """See `Ledger`."""
-        return await self._reader.run(sqlite_restored.position)
-
     async def accept_restored(self, choice: Restored) -> Position:
         """See `Ledger`."""
         mark = self._watermark.mark()
@@ -287,26 +262,9 @@ class SqliteLedger:
         await self._watermark.observe(position, mark)
         return position
 
-    async def reviews(self, limit: int) -> Sequence[Review]:
-        """See `Ledger`. `limit` from 1 to 1,000."""
-        arguments.require_page(limit)
-        return await self._reader.run(lambda db: sqlite_restored.reviews(db, limit))
-
-    async def approve(self, payment_hash: bytes) -> bool:
-        """See `Ledger`."""
-        return await self._write(lambda db: sqlite_restored.approve(db, payment_hash))
-
-    async def totals(self) -> Totals:
-        """See `Ledger`."""
-        return await self._scanner.run(sqlite_reads.totals)
-
     async def losses(self, within_seconds: float) -> Losses:
         """See `Ledger`."""
         return await self._scanner.run(partial(sqlite_reads.losses, within_seconds=within_seconds))
-
-    async def audit(self) -> Sequence[str]:
-        """See `Ledger`. Runs on a snapshot of its own: nobody waits for it."""
-        return await self._scanner.run(sqlite_audit.differences)
 
     async def aclose(self) -> None:
         """See `Ledger`. Afterwards every method raises LedgerUnavailable. Repeating it changes nothing."""
@@ -315,6 +273,13 @@ class SqliteLedger:
         # Last, because the last connection to leave folds the write-ahead log into the file.
         await self._writer.aclose()
         self._directory.release()
+
+    async def _read(self, operation: Operation[T]) -> T:
+        return await self._reader.run(operation)
+
+    async def _scan(self, operation: Operation[T]) -> T:
+        """On a snapshot of its own: nobody waits for it."""
+        return await self._scanner.run(operation)
 
     async def _write(self, operation: Operation[T]) -> T:
         """Queue an operation that changes something. Raises LedgerWentBack, and then nothing was queued."""

@@ -104,14 +104,6 @@ _RULES: Sequence[tuple[str, str]] = (
         """,
     ),
     (
-        "account {} is marked frozen={}, but has {} denied payments",
-        """
-        SELECT accounts.id, accounts.frozen, count(credits.payment_hash) AS denied
-        FROM accounts LEFT JOIN credits ON credits.account = accounts.id AND credits.denied_at_us IS NOT NULL
-        GROUP BY accounts.id HAVING accounts.frozen <> (denied > 0)
-        """,
-    ),
-    (
         "account {} has a balance of {} msat that nobody owns",
         """
         SELECT id, balance_msat FROM accounts
@@ -174,11 +166,33 @@ _RULES: Sequence[tuple[str, str]] = (
     ),
 )
 
+_FREEZES_SINCE_SCHEMA = 3
+_FROZEN = (
+    "account {} is marked frozen={}, but has {} denied payments and {} freezes of an operator",
+    """
+    SELECT accounts.id, accounts.frozen, count(credits.payment_hash) AS denied,
+        (SELECT count(*) FROM freezes WHERE freezes.account = accounts.id AND ended_at_us IS NULL) AS stopped
+    FROM accounts LEFT JOIN credits ON credits.account = accounts.id AND credits.denied_at_us IS NOT NULL
+    GROUP BY accounts.id HAVING accounts.frozen <> (denied > 0 OR stopped > 0)
+    """,
+)
+_FROZEN_BEFORE_FREEZES = (
+    "account {} is marked frozen={}, but has {} denied payments",
+    """
+    SELECT accounts.id, accounts.frozen, count(credits.payment_hash) AS denied
+    FROM accounts LEFT JOIN credits ON credits.account = accounts.id AND credits.denied_at_us IS NOT NULL
+    GROUP BY accounts.id HAVING accounts.frozen <> (denied > 0)
+    """,
+)
+"""For a copy that an older release made."""
+
 
 def differences(db: sqlite3.Connection) -> Sequence[str]:
     """One sentence per difference, none if all is well. Call it inside a transaction: its rules must see one moment."""
+    (number,) = db.execute("PRAGMA user_version").fetchone()
+    frozen = _FROZEN if number >= _FREEZES_SINCE_SCHEMA else _FROZEN_BEFORE_FREEZES
     return [
         sentence.format(*row)
-        for sentence, query in _RULES
+        for sentence, query in (*_RULES, frozen)
         for row in db.execute(query).fetchmany(SENTENCES_LIMIT_PER_RULE)
     ]

@@ -77,14 +77,20 @@ def _say_yes(db: sqlite3.Connection, payment_hash: bytes, received: Msat | None)
         " denied_at_us = NULL, denied_reason = NULL WHERE payment_hash = ?",
         (None if received is None else received.value, payment_hash),
     )
-    db.execute(
-        "UPDATE accounts SET frozen = EXISTS (SELECT 1 FROM credits WHERE account = accounts.id"
-        " AND confirmed_at_us IS NULL AND denied_at_us IS NOT NULL) WHERE id = ?",
-        (account,),
-    )
+    refresh_frozen(db, account)
     if received is not None and received.value > amount_msat:
         _add(db, account, EntryKind.OVER, received - Msat(amount_msat), payment_hash)
         _own_again(db, payment_hash, account)
+
+
+def refresh_frozen(db: sqlite3.Connection, account: str) -> None:
+    """An account is frozen while the node denies one of its payments, or while an operator stopped it."""
+    db.execute(
+        "UPDATE accounts SET frozen = EXISTS (SELECT 1 FROM credits WHERE account = accounts.id"
+        " AND confirmed_at_us IS NULL AND denied_at_us IS NOT NULL)"
+        " OR EXISTS (SELECT 1 FROM freezes WHERE account = accounts.id AND ended_at_us IS NULL) WHERE id = ?",
+        (account,),
+    )
 
 
 def deny(db: sqlite3.Connection, payment_hash: bytes, reason: str) -> None:

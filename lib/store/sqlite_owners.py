@@ -127,6 +127,16 @@ def revoke(db: sqlite3.Connection, op_id: str, token: Owner) -> Revoked | Owed |
     return Revoked()
 
 
+def was_handed_over(db: sqlite3.Connection, op_id: str) -> bool:
+    """This very operation was done before."""
+    return _first_result(db, op_id) is not None
+
+
+def give_up(db: sqlite3.Connection, op_id: str, account: str) -> None:
+    """Nobody owns the account, which is empty, any more."""
+    _hand_over(db, op_id, "revoke", account, None, None)
+
+
 def note_use(db: sqlite3.Connection, owner: Owner) -> None:
     """A token that was used has arrived: the claim that made it is not repeated any more."""
     db.execute(

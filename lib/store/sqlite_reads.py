@@ -60,7 +60,9 @@ SELECT
     ) AS denied ON denied.account = accounts.id),
     (SELECT coalesce(sum(amount_msat), 0) FROM entries WHERE kind = 'adjust'),
     (SELECT coalesce(sum(balance_msat), 0) FROM accounts
-        WHERE NOT EXISTS (SELECT 1 FROM owners WHERE owners.account = accounts.id))
+        WHERE NOT EXISTS (SELECT 1 FROM owners WHERE owners.account = accounts.id)),
+    (SELECT count(*) FROM credits),
+    (SELECT count(*) FROM kept_answers)
 """
 
 _NEWEST_ID = 2**63 - 1
@@ -141,7 +143,8 @@ def newest_confirmed(db: sqlite3.Connection) -> bytes | None:
 def totals(db: sqlite3.Connection) -> Totals:
     """Sums over everything."""
     row = db.execute(_TOTALS).fetchone()
-    accounts, credited, charged, balance, held, live_holds, unconfirmed, denied, spent, adjusted, ownerless = row
+    accounts, credited, charged, balance, held, live_holds, *others = row
+    unconfirmed, denied, spent, adjusted, ownerless, payments, kept_answers = others
     return Totals(
         accounts=accounts,
         credited=Msat(credited),
@@ -154,6 +157,8 @@ def totals(db: sqlite3.Connection) -> Totals:
         denied_spent=Msat(spent),
         adjusted=Msat(adjusted),
         ownerless=Msat(ownerless),
+        payments=payments,
+        kept_answers=kept_answers,
     )
 
 

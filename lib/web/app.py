@@ -6,17 +6,19 @@ import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lib.core.catalog import Catalog
 from lib.core.errors import ApiError, Code
-from lib.services import Services
-from lib.web import prepaid
+from lib.services import Current, Services
+from lib.web import demo_wallet, discovery, prepaid, quote
 from lib.web.paid import PaidCalls
 from lib.web.replies import on_api_error, send_error
 from lib.web.request_id import RequestId
@@ -39,11 +41,13 @@ EXPOSED_HEADERS = (
     "Retry-After",
     "Payment-Receipt",
 )
-API_PREFIXES = ("/api/", "/topup", "/v1/", "/metrics", "/openapi.json", "/.well-known/")
+API_PREFIXES = ("/api/", "/topup", "/v1/", "/metrics", "/openapi.json", "/llms.txt", "/.well-known/")
+TOPUP_PAGE = "/topup"
 PREFLIGHT_SECONDS = 86_400
 TELEMETRY_OFF = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 
-OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
+OpenServices = Callable[[Current], AbstractAsyncContextManager[None]]
+"""Sets the services of what it is given, and keeps them open while its block runs."""
 
 
 def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
@@ -51,8 +55,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with open_services() as services:
-            app.state.services = services
+        async with open_services(cast("Current", app.state)):
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
@@ -72,6 +75,9 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
     app.add_middleware(RequestId)
     app.include_router(prepaid.router)
     app.include_router(router)
+    app.include_router(discovery.router)
+    app.include_router(quote.router)
+    app.include_router(demo_wallet.router)
     app.router.routes.append(Mount("/", app=Rest(Site(dist))))
     return app
 
@@ -103,6 +109,16 @@ class PaidFirst:
         await self._app(scope, receive, send)
 
 
+def is_api(path: str) -> bool:
+    """Whether an unknown address below it is 404 in JSON, never the web page."""
+    return path.startswith(API_PREFIXES)
+
+
+def opens_page(scope: Scope) -> bool:
+    """`/topup` is both: who asks for HTML there gets the page, POST is the API's."""
+    return scope["path"] == TOPUP_PAGE and "text/html" in Headers(scope=scope).get("accept", "")
+
+
 class Rest:
     """What no route took: a page, or nothing."""
 
@@ -116,7 +132,7 @@ class Rest:
         if methods := catalog.methods(path):
             allow = {"Allow": ", ".join(methods)}
             await send_error(ApiError(Code.METHOD_NOT_ALLOWED, headers=allow), scope, receive, send)
-        elif method in {"GET", "HEAD"} and not catalog.covers(path) and not path.startswith(API_PREFIXES):
+        elif method in {"GET", "HEAD"} and (opens_page(scope) or (not catalog.covers(path) and not is_api(path))):
             await self._site(scope, receive, send)
         else:
-            await send_error(ApiError(Code.API_NOT_FOUND), scope, receive, send)
+            await send_error(ApiError(Code.API_NOT_FOUND, catalog.why_not(path)), scope, receive, send)

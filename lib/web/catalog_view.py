@@ -10,7 +10,9 @@ from typing import Any
 from lib.btc_price import PricedAt
 from lib.core import pricing
 from lib.core.catalog import Api, Endpoint, Model, Rates
-from lib.core.money import BtcPrice, Msat, TokenRate
+from lib.core.money import BtcPrice, Msat, Rate, UsdMicros
+from lib.core.schema import SECONDS_PER_MINUTE
+from lib.core.units import Unit
 from lib.services import Services
 
 PER_TOKENS = 1_000_000
@@ -39,7 +41,7 @@ def btc_price_view(priced: PricedAt | None) -> dict[str, Any] | None:
         return None
     age = datetime.now(UTC) - priced.at
     return {
-        "usd": _text(priced.price.usd()),
+        "usd": plain(priced.price.usd()),
         "at": priced.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "age_seconds": max(0, int(age.total_seconds())),
     }
@@ -75,6 +77,19 @@ def _api(api: Api, services: Services, price: BtcPrice | None) -> dict[str, Any]
     }
 
 
+def endpoint_view(api: Api, endpoint: Endpoint, services: Services) -> dict[str, Any]:
+    """One endpoint of the catalog, as the catalog has it."""
+    priced = services.price.current()
+    return _endpoint(api, endpoint, services.today, priced.price if priced else None)
+
+
+def typical_msat(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> int | None:
+    """What the endpoint's typical call costs on a model; None while there is no price."""
+    if price is None:
+        return None
+    return pricing.typical_of_model(model, endpoint.rules.typical, price).value
+
+
 def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None) -> dict[str, Any]:
     rules = endpoint.rules
     return {
@@ -85,49 +100,49 @@ def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None)
         "content_type": rules.content_type,
         "streaming": rules.streaming,
         "limits": {"max_body_bytes": rules.max_body_bytes},
+        "typical": rules.typical.model_dump(mode="json", exclude_none=True),
         "models": [_model(model, endpoint, price) for model in _on_sale(endpoint, today)],
         "example": rules.example.model_dump(mode="json"),
     }
 
 
 def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> dict[str, Any]:
-    typical = endpoint.rules.typical
-    usual = pricing.typical_of_model(model, typical.input_tokens, typical.output_tokens, price) if price else None
     return {
         "id": model.id,
         "prices": _flat_price(model, price) if model.sold is None else _rates(model.sold.rates, price),
         "context": model.context,
         "max_output": model.max_output or None,
         "default_max_output": model.default_max_output or None,
-        "typical_price_msat": usual.value if usual else None,
+        "typical_price_msat": typical_msat(model, endpoint, price),
         "shutdown": _day(model.shutdown),
     }
 
 
 def _rates(rates: Rates, price: BtcPrice | None) -> list[dict[str, Any]]:
-    units = (
-        ("input_token", rates.input),
-        ("cached_input_token", rates.cached_input),
-        ("cache_write_token", rates.cache_write),
-        ("output_token", rates.output),
-    )
-    return [_rate(unit, rate, price) for unit, rate in units]
+    """Thinking and images only where they are dearer or cheaper than other tokens."""
+    same = {Unit.REASONING: Unit.OUTPUT, Unit.IMAGE_INPUT: Unit.INPUT}
+    told = [unit for unit in rates if unit not in same or rates[unit] != rates[same[unit]]]
+    return [_rate(unit, rates[unit], price) for unit in told]
 
 
-def _rate(unit: str, rate: TokenRate, price: BtcPrice | None) -> dict[str, Any]:
-    msat = price.msat_rounded_up(rate.times(PER_TOKENS)) if price else None
-    return _price(unit, PER_TOKENS, _text(rate.usd_per_million()), msat)
+def _rate(unit: Unit, rate: Rate, price: BtcPrice | None) -> dict[str, Any]:
+    """Tokens and characters by the million, recordings by the minute, calls singly."""
+    per = {Unit.CALL: 1, Unit.SECOND: SECONDS_PER_MINUTE}.get(unit, PER_TOKENS)
+    msat = price.msat_rounded_up(rate.times(per)) if price else None
+    return _price(unit, per, plain(rate.times(per).usd()), msat)
 
 
 def _flat_price(model: Model, price: BtcPrice | None) -> list[dict[str, Any]]:
-    if isinstance(model.flat, Msat):
-        return [_price("call", 1, None, model.flat)]
-    usd = _text(model.flat.usd()) if model.flat else None
-    return [_price("call", 1, usd, pricing.typical_of_model(model, 0, 0, price) if price else None)]
+    match model.flat:
+        case UsdMicros() as usd:
+            msat = price.msat_rounded_up(usd.picos()) if price else None
+            return [_price("call", 1, plain(usd.usd()), msat)]
+        case msat:
+            return [_price("call", 1, None, msat)]
 
 
 def _price(unit: str, per: int, usd: str | None, msat: Msat | None) -> dict[str, Any]:
-    sats = _text(Decimal(msat.value).scaleb(-3)) if msat else None
+    sats = plain(Decimal(msat.value).scaleb(-3)) if msat else None
     return {"unit": unit, "per": per, "usd": usd, "msat": msat.value if msat else None, "sats": sats}
 
 
@@ -139,7 +154,7 @@ def _day(day: date | None) -> str | None:
     return day.isoformat() if day else None
 
 
-def _text(number: Decimal) -> str:
+def plain(number: Decimal) -> str:
     """Without exponent or trailing zeros."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

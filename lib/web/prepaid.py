@@ -20,7 +20,18 @@ from lib.services import Services
 from lib.store.ledger import Entry
 from lib.topup import Topups, Wanted
 from lib.web.body import read_body
-from lib.web.free import count_unpaid
+from lib.web.contract_money import (
+    ClaimWanted,
+    ErrorBody,
+    Invoice,
+    PaymentRequired,
+    Refilled,
+    Token,
+    TopupWanted,
+    Usage,
+    json_body,
+)
+from lib.web.free import count_unpaid, count_waiting
 from lib.web.paid import idempotency_of, wanted_proof
 from lib.web.replies import NOT_STORED, Json, TellingRoute
 from lib.web.routes import services_of
@@ -32,9 +43,19 @@ PAGE_DEFAULT_ENTRIES = 50
 PAGE_MAX_ENTRIES = 200
 INTEGER_MAX_DIGITS = 18
 """Every such number fits into 64 bits."""
+PAGE_QUERY = {
+    "parameters": [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "integer"}} for name in ("before", "limit")
+    ]
+}
 
 
-@router.post("/topup")
+@router.post(
+    "/topup",
+    response_model=Token | Refilled,
+    responses={402: {"model": PaymentRequired}},
+    openapi_extra=json_body(TopupWanted),
+)
 async def post_topup(request: Request) -> Json:
     """Ask for a top-up, or with a token for a refill: 402. A paid top-up's credential sent here is its claim: 200."""
     services = services_of(request)
@@ -56,7 +77,12 @@ async def post_topup(request: Request) -> Json:
     raise await topups.offer(amount, token, wanted_proof(request.scope))
 
 
-@router.post("/topup/claim")
+@router.post(
+    "/topup/claim",
+    response_model=Token | Refilled,
+    responses={402: {"model": ErrorBody}},
+    openapi_extra=json_body(ClaimWanted),
+)
 async def post_claim(request: Request) -> Json:
     """A token for a payment: by its macaroon and proof, or for a small top-up by its bare preimage."""
     services = services_of(request)
@@ -79,7 +105,7 @@ async def post_claim(request: Request) -> Json:
     return Json((await topups.claim(proven, wanted)).as_body(), headers=NOT_STORED)
 
 
-@router.post("/api/token/rotate")
+@router.post("/api/token/rotate", response_model=Token)
 async def post_rotate(request: Request) -> Json:
     """A new token for the account; the old one is gone."""
     services = services_of(request)
@@ -95,7 +121,7 @@ async def delete_token(request: Request) -> Response:
     return Response(status_code=204, headers=NOT_STORED)
 
 
-@router.get("/api/usage")
+@router.get("/api/usage", response_model=Usage, openapi_extra=PAGE_QUERY)
 async def get_usage(request: Request) -> Json:
     """The account's history, newest first; `next_cursor` goes into `?before=` for the next page."""
     services = services_of(request)
@@ -107,18 +133,19 @@ async def get_usage(request: Request) -> Json:
     return Json({"entries": [_entry(entry) for entry in entries], "next_cursor": cursor}, headers=NOT_STORED)
 
 
-@router.get("/api/invoices/{payment_hash}")
+@router.get("/api/invoices/{payment_hash}", response_model=Invoice, responses={404: {"model": ErrorBody}})
 async def get_invoice(payment_hash: str, request: Request) -> Json:
     """`open`, `paid` or `expired`, as the node says; only to the holder of the invoice's macaroon.
 
     `expires_in` is for how many seconds it can still be paid.
     """
     services = services_of(request)
-    await count_unpaid(services, request.scope)
     presented = credential.parse(request.scope["headers"])
     signed = _signed(services, presented)
     if signed is None or signed.payment_hash.hex() != payment_hash.lower():
+        await count_unpaid(services, request.scope)
         raise ApiError(Code.API_NOT_FOUND, "There is no such invoice for who does not hold its macaroon.")
+    await count_waiting(services, request.scope)
     state = (await services.purchase.till.incoming(signed.payment_hash)).state
     if state is PaymentState.UNKNOWN:
         raise retry_after(Code.PHOENIX_UNAVAILABLE, NODE_RETRY_SECONDS, "The node does not know this invoice.")

@@ -10,6 +10,8 @@ from lib.core import credential
 from lib.core.errors import ApiError, Code
 from lib.services import Services
 from lib.web.catalog_view import catalog_view, models_view
+from lib.web.contract import Catalog, Health, Live, ModelList
+from lib.web.contract_money import Balance, ErrorBody
 from lib.web.replies import NOT_STORED, Json, TellingRoute
 
 router = APIRouter(route_class=TellingRoute)
@@ -20,14 +22,14 @@ def services_of(request: Request) -> Services:
     return request.app.state.services
 
 
-@router.get("/api/catalog")
+@router.get("/api/catalog", response_model=Catalog)
 async def get_catalog(request: Request) -> Json:
     """What is sold, at the prices of this moment."""
     return Json(catalog_view(services_of(request)), headers={"Cache-Control": "no-cache"})
 
 
-@router.get("/v1/models")
-@router.get("/{api}/v1/models")
+@router.get("/v1/models", response_model=ModelList)
+@router.get("/{api}/v1/models", response_model=ModelList)
 async def get_models(request: Request) -> Json:
     """What an API sells, or below `/v1` all of them, in OpenAI's shape."""
     services, name = services_of(request), request.path_params.get("api")
@@ -37,7 +39,7 @@ async def get_models(request: Request) -> Json:
     return Json(models_view(services, apis))
 
 
-@router.get("/api/balance")
+@router.get("/api/balance", response_model=Balance, responses={401: {"model": ErrorBody}})
 async def get_balance(request: Request) -> Json:
     """The account of the credential presented. A paid, unused L402 credential is credited first."""
     presented = credential.parse(request.scope["headers"])
@@ -56,20 +58,20 @@ async def get_balance(request: Request) -> Json:
     )
 
 
-@router.get("/api/health/live")
+@router.get("/api/health/live", response_model=Live)
 async def get_live() -> Json:
     """The process answers."""
     return Json({"status": "ok"}, headers=NOT_STORED)
 
 
-@router.get("/api/health/ready")
+@router.get("/api/health/ready", response_model=Health, responses={503: {"model": Health}})
 async def get_ready(request: Request) -> Json:
     """Whether everything that a sale needs was there when last looked at: 200 or 503."""
     body = _health(services_of(request))
     return Json(body, status_code=200 if body["status"] == "ok" else 503, headers=NOT_STORED)
 
 
-@router.get("/api/health")
+@router.get("/api/health", response_model=Health)
 async def get_health(request: Request) -> Json:
     """The same, always 200."""
     return Json(_health(services_of(request)), headers=NOT_STORED)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from lib.core.catalog import Catalog
+from lib.web.page_head import with_head
+
 CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "font-src 'self'; connect-src 'self' wss:; manifest-src 'self'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
+"""Only what we serve is run or shown. `wss:` is the one open door: the relay of a visitor's own wallet link."""
 PAGE_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Referrer-Policy": "no-referrer",
@@ -20,6 +27,8 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin-allow-popups",
 }
 FOR_EVER = "public, max-age=31536000, immutable"
+CODINGS = (("br", ".br"), ("gzip", ".gz"))
+"""What the build leaves beside each file that gets smaller by it, best first."""
 NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>alittlebitofmoney</title>
 <h1>The web page has not been built</h1>
@@ -39,15 +48,49 @@ class Site:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a GET or HEAD."""
         response = await self._answer(scope)
+        response.headers.update(PAGE_HEADERS)
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope) -> Response:
-        index = self._dist / "index.html"
-        if not index.is_file():
-            return HTMLResponse(NOT_BUILT, status_code=503, headers=PAGE_HEADERS)
         path = self._files.get_path(scope)
-        found = path != "." and self._files.lookup_path(path)[1] is not None and (self._dist / path).is_file()
-        response = await self._files.get_response(path if found else "index.html", scope)
-        response.headers.update(PAGE_HEADERS)
-        response.headers["Cache-Control"] = FOR_EVER if found and path.startswith("assets/") else "no-cache"
+        if (self._dist / "index.html").is_file() and path != "index.html" and self._is_file(path):
+            return await self._file(path, scope)
+        return self._page(scope)
+
+    def _page(self, scope: Scope) -> Response:
+        """`index.html` with the head that belongs to the address, so that links to it unfold with its title."""
+        try:
+            text = (self._dist / "index.html").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return HTMLResponse(NOT_BUILT, status_code=503)
+        catalog: Catalog = scope["app"].state.services.catalog
+        title: str = scope["app"].state.services.settings.config.title
+        origin = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}"
+        page = with_head(text, scope["path"], catalog, title, origin)
+        return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
+
+    async def _file(self, path: str, scope: Scope) -> Response:
+        accepted = accepted_codings(Headers(scope=scope).get("accept-encoding", ""))
+        coding, suffix = next(
+            ((name, end) for name, end in CODINGS if name in accepted and self._is_file(path + end)), (None, "")
+        )
+        response = await self._files.get_response(path + suffix, scope)
+        if coding is not None and response.status_code != 304:  # noqa: PLR2004 - Not Modified has no body
+            response.headers["Content-Encoding"] = coding
+        response.headers["Vary"] = "Accept-Encoding"
+        response.headers["Cache-Control"] = FOR_EVER if path.startswith(f"assets{os.sep}") else "no-cache"
         return response
+
+    def _is_file(self, path: str) -> bool:
+        return self._files.lookup_path(path)[1] is not None and (self._dist / path).is_file()
+
+
+def accepted_codings(header: str) -> set[str]:
+    """The content codings that an Accept-Encoding names and does not forbid with `q=0`."""
+    found: set[str] = set()
+    for part in header.lower().split(","):
+        name, _, parameter = part.partition(";")
+        weight = parameter.strip().removeprefix("q=").strip()
+        if weight.rstrip("0") not in {"0.", "."} and weight != "0":
+            found.add(name.strip())
+    return found

@@ -76,7 +76,7 @@ def application(bomb: Bomb, weather: Weather) -> ASGIApp:
     """The real one around a ledger and an upstream that can fail."""
 
     @asynccontextmanager
-    async def open_services() -> AsyncGenerator[services.Services]:
+    async def open_services(current: services.Current) -> AsyncGenerator[None]:
         chosen = settings()
 
         async def open_ledger(_: Settings) -> Ledger:
@@ -87,9 +87,9 @@ def application(bomb: Bomb, weather: Weather) -> ASGIApp:
             marked.mark(bomb)
             purchase = replace(opened.purchase, upstream=marked)
             try:
-                hurt = replace(opened, upstream=marked, purchase=purchase)
-                async with jobs.running(hurt, LEASE_TIMES):
-                    yield hurt
+                current.services = replace(opened, upstream=marked, purchase=purchase)
+                async with jobs.running(current, LEASE_TIMES):
+                    yield
             finally:
                 await marked.aclose()
 

@@ -24,15 +24,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from lib.web.site import CONTENT_SECURITY_POLICY
+
 FRONTEND = Path(__file__).resolve().parents[2] / "frontend"
 DIST = FRONTEND / "dist"
 SAMPLE_CATALOG = FRONTEND / "src" / "testing" / "catalog.json"
 STOP_TIMEOUT_SECONDS = 10
-
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
 
 Catalog = dict[str, Any]
 

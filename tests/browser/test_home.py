@@ -188,7 +188,7 @@ def test_the_page_works_by_keyboard(browser: Browser, site: CannedSite) -> None:
         seen.page.keyboard.press("Tab")
         expect(seen.page.get_by_role("link", name="Skip to content")).to_be_focused()
 
-        seen.page.get_by_role("searchbox").focus()
+        seen.page.get_by_role("searchbox", name="Filter models and endpoints").focus()
         seen.page.keyboard.type("chat")
         for _ in range(2):
             seen.page.keyboard.press("Tab")

@@ -10,7 +10,9 @@ import pytest
 from lib import config
 from lib.core import catalog, order
 from lib.core.errors import ApiError, Code
-from lib.core.money import TokenRate
+from lib.core.money import Rate
+from lib.core.units import Unit
+from lib.media.image_size import size_of
 from tests.world import ROOT
 
 SHOP = catalog.build(config.read_config(ROOT / "config.yaml"))
@@ -49,13 +51,13 @@ def test_the_published_rate_is_upstreams_times_the_markup():
 
     assert model.sold is not None
     assert model.bought is not None
-    assert (model.sold.rates.input, model.sold.rates.output) == (TokenRate(195_000), TokenRate(780_000))
-    assert model.bought.rates.input == TokenRate(150_000)
+    assert (model.sold.rates[Unit.INPUT], model.sold.rates[Unit.OUTPUT]) == (Rate(195_000), Rate(780_000))
+    assert model.bought.rates[Unit.INPUT] == Rate(150_000)
 
 
 def test_a_published_rate_is_rounded_up():
     """A rate that is no whole micro-dollar per million tokens costs the buyer the rest of one."""
-    assert TokenRate.from_usd_per_million(Decimal("0.0000011"), Decimal("1.30")) == TokenRate(2)
+    assert Rate.from_usd_per_million(Decimal("0.0000011"), Decimal("1.30")) == Rate(2)
 
 
 def test_a_model_is_sold_until_the_day_upstream_turns_it_off():
@@ -63,9 +65,9 @@ def test_a_model_is_sold_until_the_day_upstream_turns_it_off():
     place = SHOP.find("POST", "/v1/chat/completions")
     assert place is not None
 
-    assert order.order_of(place, BODY, today=date(2027, 1, 13)).model.id == "gpt-4o-mini"
+    assert order.order_of(place, BODY, today=date(2027, 1, 13), size_of=size_of).model.id == "gpt-4o-mini"
     with pytest.raises(ApiError) as refused:
-        order.order_of(place, BODY, today=date(2027, 1, 14))
+        order.order_of(place, BODY, today=date(2027, 1, 14), size_of=size_of)
 
     assert refused.value.code is Code.MODEL_NOT_SUPPORTED
     assert refused.value.message is not None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.core.money import BtcPrice, Msat, Sat, TokenRate, UsdMicros, UsdPicos
+from lib.core.money import BtcPrice, Msat, Rate, Sat, UsdMicros, UsdPicos
 
 amounts = st.integers(min_value=0, max_value=10**18)
 prices = st.builds(BtcPrice, st.integers(min_value=1, max_value=10**15))
@@ -19,7 +19,7 @@ PICOS_PER_USD = 10**12
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [(Msat(1), Sat(1)), (Sat(1), Msat(1)), (Msat(1), 1), (UsdPicos(1), UsdMicros(1)), (TokenRate(1), UsdPicos(1))],
+    [(Msat(1), Sat(1)), (Sat(1), Msat(1)), (Msat(1), 1), (UsdPicos(1), UsdMicros(1)), (Rate(1), UsdPicos(1))],
     ids=lambda value: type(value).__name__,
 )
 def test_amounts_of_different_kinds_are_never_compared(one: Any, other: Any) -> None:
@@ -31,7 +31,7 @@ def test_amounts_of_different_kinds_are_never_compared(one: Any, other: Any) -> 
 
 def test_a_rate_is_no_amount() -> None:
     """Rates cannot be added up; tokens × rate can."""
-    rate: Any = TokenRate(195_000)
+    rate: Any = Rate(195_000)
 
     with pytest.raises(TypeError):
         assert rate + rate
@@ -107,13 +107,13 @@ def test_adding_first_never_costs_more(one: int, other: int, price: BtcPrice) ->
 )
 def test_a_rate_is_published_with_its_markup_rounded_up(usd: str, markup: str, micros: int) -> None:
     """To a whole micro-dollar per million tokens, from the decimal digits of config.yaml."""
-    assert TokenRate.from_usd_per_million(Decimal(usd), Decimal(markup)) == TokenRate(micros)
+    assert Rate.from_usd_per_million(Decimal(usd), Decimal(markup)) == Rate(micros)
 
 
 @given(st.decimals(min_value=0, max_value=10_000, places=9), st.decimals(min_value=1, max_value=10, places=4))
 def test_a_published_rate_never_sells_below_the_markup(usd: Decimal, markup: Decimal) -> None:
     """And exceeds it by less than a micro."""
-    published = TokenRate.from_usd_per_million(usd, markup).usd_per_million()
+    published = Rate.from_usd_per_million(usd, markup).usd_per_million()
 
     assert usd * markup <= published < usd * markup + Decimal("0.000001")
 
@@ -121,7 +121,7 @@ def test_a_published_rate_never_sells_below_the_markup(usd: Decimal, markup: Dec
 @given(st.integers(min_value=0, max_value=10**9), st.integers(min_value=0, max_value=10**10))
 def test_tokens_times_a_rate_is_exact(micros: int, tokens: int) -> None:
     """A micro-dollar per million tokens is 10⁻¹² dollars a token."""
-    assert TokenRate(micros).times(tokens).usd() == Decimal(micros) * Decimal(tokens) / PICOS_PER_USD
+    assert Rate(micros).times(tokens).usd() == Decimal(micros) * Decimal(tokens) / PICOS_PER_USD
 
 
 def test_a_price_rounds_down() -> None:

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from lib import config
 from lib.core import catalog, pricing
-from lib.core.catalog import Place, PriceBook, Rates
-from lib.core.money import BtcPrice, Msat, TokenRate, UsdMicros, UsdPicos
+from lib.core.catalog import Place, PriceBook
+from lib.core.money import BtcPrice, Msat, Rate, UsdMicros, UsdPicos
 from lib.core.order import Order, order_of
-from lib.core.usage import Reading, TokenUsage
+from lib.core.units import Unit
+from lib.core.usage import Reading, Usage
+from lib.media.image_size import size_of
 from tests.world import ROOT
 
 TODAY = dt.date(2026, 6, 1)
@@ -40,12 +42,12 @@ def place() -> Place:
 def order_for(content: str = "Hello", model: str = "gpt-4o-mini", **more: Any) -> Order:
     """An order as a buyer's body becomes one."""
     body: Mapping[str, Any] = {"model": model, "messages": [{"role": "user", "content": content}], **more}
-    return order_of(place(), json.dumps(body).encode(), today=TODAY)
+    return order_of(place(), json.dumps(body).encode(), today=TODAY, size_of=size_of)
 
 
 def answered(tokens_in: int, tokens_out: int, **parts: int) -> Reading:
     """A complete answer with this usage, some of it visible."""
-    usage = TokenUsage(tokens_in, tokens_out, **parts)
+    usage = Usage(tokens_in, tokens_out, **parts)
     return Reading(usage=usage, visible_bytes=10, complete=True, finish_reasons={"stop"})
 
 
@@ -56,7 +58,7 @@ def charge(order: Order, reading: Reading, price: BtcPrice = AT_100_000_USD) -> 
 
 def most_input(order: Order) -> int:
     """The most tokens an order's input can be: its bytes and what upstream adds."""
-    return order.input_bytes + 32 * order.pieces + 64
+    return order.demand.input_tokens
 
 
 orders = st.builds(
@@ -70,18 +72,18 @@ orders = st.builds(
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> tuple[Order, TokenUsage]:
+def calls(draw: st.DrawFn) -> tuple[Order, Usage]:
     """An order, and a usage that upstream may honestly report for it."""
     order = draw(orders)
     tokens_in = draw(st.integers(0, most_input(order)))
     cached = draw(st.integers(0, tokens_in))
     written = draw(st.integers(0, tokens_in - cached))
     tokens_out = draw(st.integers(0, order.answers * order.output_cap))
-    return order, TokenUsage(tokens_in, tokens_out, cached, written, draw(st.integers(0, tokens_out)))
+    return order, Usage(tokens_in, tokens_out, cached, written, draw(st.integers(0, tokens_out)))
 
 
 @given(calls(), prices)
-def test_an_honest_usage_never_costs_more_than_the_ceiling(call: tuple[Order, TokenUsage], price: BtcPrice) -> None:
+def test_an_honest_usage_never_costs_more_than_the_ceiling(call: tuple[Order, Usage], price: BtcPrice) -> None:
     """Nothing is clamped: 0 ≤ cost ≤ ceiling follows from the request alone."""
     order, usage = call
 
@@ -109,12 +111,12 @@ def test_any_usage_is_clamped_to_the_ceiling(
 def test_the_typical_price_is_no_more_than_the_ceiling(order: Order, price: BtcPrice) -> None:
     """And quoting is deterministic."""
     assert Msat.ZERO <= pricing.typical(order, price) <= pricing.ceiling(order, price)
-    again = order_of(place(), json.dumps(order.parameters).encode(), today=TODAY)
+    again = order_of(place(), json.dumps(order.parameters).encode(), today=TODAY, size_of=size_of)
     assert (pricing.ceiling(again, price), again.digest) == (pricing.ceiling(order, price), order.digest)
 
 
 @given(calls(), prices)
-def test_the_operator_never_pays_more_than_the_bound(call: tuple[Order, TokenUsage], price: BtcPrice) -> None:
+def test_the_operator_never_pays_more_than_the_bound(call: tuple[Order, Usage], price: BtcPrice) -> None:
     """What an unpaid call may cost bounds what a paid one did, and the markup covers it."""
     order, usage = call
 
@@ -144,8 +146,8 @@ def test_the_ceiling_of_hello() -> None:
     """Its bytes as tokens, 32 for its message and 64 for the call, and the default cap of 2,048."""
     order = order_for()
 
-    assert (order.pieces, order.output_cap, order.answers, order.cap_is_ours) == (1, 2_048, 1, True)
-    tokens_in = order.input_bytes + 32 + 64
+    assert (order.output_cap, order.answers, order.cap_is_ours) == (2_048, 1, True)
+    tokens_in = order.demand.input_bytes + 32 + 64
     exact = Decimal(tokens_in) * Decimal("0.195") + 2_048 * Decimal("0.78")
     assert pricing.ceiling(order, AT_100_000_USD) == Msat(math.ceil(exact))
 
@@ -155,7 +157,7 @@ def test_the_ceiling_counts_every_answer_and_every_piece() -> None:
     tool = {"type": "function", "function": {"name": "f"}}
     order = order_for(n=3, max_tokens=100, tools=[tool, tool])
 
-    tokens_in = order.input_bytes + 3 * 32 + 64
+    tokens_in = order.demand.input_bytes + 3 * 32 + 64
     exact = Decimal(tokens_in) * Decimal("0.195") + 300 * Decimal("0.78")
     assert pricing.ceiling(order, AT_100_000_USD) == Msat(math.ceil(exact))
 
@@ -164,7 +166,7 @@ def test_bytes_are_counted_not_characters() -> None:
     """No tokenizer makes more tokens than UTF-8 bytes: an emoji has four."""
     plain, emoji = order_for("x" * 100), order_for("\U0001f600" * 100)
 
-    assert emoji.input_bytes - plain.input_bytes == 300
+    assert emoji.demand.input_bytes - plain.demand.input_bytes == 300
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_unknown_usage_by_hand(visible: int, msat: int) -> None:
 
 def test_an_empty_answer_cut_by_our_cap_costs_its_input() -> None:
     """The buyer's own cap is the buyer's decision."""
-    reading = Reading(usage=TokenUsage(8, 100, reasoning=100), complete=True, finish_reasons={"length"})
+    reading = Reading(usage=Usage(8, 100, reasoning=100), complete=True, finish_reasons={"length"})
 
     assert charge(order_for(), reading) == Msat(2)  # 1.56
     assert charge(order_for(max_tokens=100), reading) == Msat(80)  # 1.56 + 78 = 79.56
@@ -210,15 +212,15 @@ ROOMY = Msat(10**9)
 @pytest.mark.parametrize(
     ("usage", "msat"),
     [
-        (TokenUsage(1_000, 1_000), 1_820),  # 260 + 1,560
-        (TokenUsage(1_000, 1_000, cached=500), 1_703),  # 130 + 13 + 1,560
-        (TokenUsage(1_000, 1_000, cache_write=500), 1_853),  # 130 + 162.5 + 1,560 = 1,852.5
-        (TokenUsage(272_000, 1_000), 72_280),  # 70,720 + 1,560
-        (TokenUsage(272_001, 1_000), 143_781),  # 141,440.52 + 2,340 = 143,780.52
-        (TokenUsage(300_000, 0, cached=100_000, cache_write=100_000), 122_200),  # 52,000 + 5,200 + 65,000
+        (Usage(1_000, 1_000), 1_820),  # 260 + 1,560
+        (Usage(1_000, 1_000, cached=500), 1_703),  # 130 + 13 + 1,560
+        (Usage(1_000, 1_000, cache_write=500), 1_853),  # 130 + 162.5 + 1,560 = 1,852.5
+        (Usage(272_000, 1_000), 72_280),  # 70,720 + 1,560
+        (Usage(272_001, 1_000), 143_781),  # 141,440.52 + 2,340 = 143,780.52
+        (Usage(300_000, 0, cached=100_000, cache_write=100_000), 122_200),  # 52,000 + 5,200 + 65,000
     ],
 )
-def test_cache_writes_and_long_contexts_by_hand(usage: TokenUsage, msat: int) -> None:
+def test_cache_writes_and_long_contexts_by_hand(usage: Usage, msat: int) -> None:
     """The long tier is for the whole request, its output included."""
     order = order_for(model=LONG)
 
@@ -235,7 +237,7 @@ def test_the_ceiling_of_a_long_input_is_at_long_and_dearest_rates() -> None:
 
 def test_a_long_tier_that_is_cheaper_does_not_lower_the_ceiling() -> None:
     """The input may turn out to be short after all."""
-    dear, cheap = (Rates(*[TokenRate(micros)] * 4) for micros in (2_000_000, 1_000_000))
+    dear, cheap = (dict.fromkeys(Unit, Rate(micros)) for micros in (2_000_000, 1_000_000))
     order = order_for("x" * 1_000)
     order = replace(order, model=replace(order.model, sold=PriceBook(dear, cheap, long_above=100)))
 
@@ -275,6 +277,6 @@ def test_every_model_on_the_shelf_is_sold_above_what_it_costs() -> None:
         assert model.sold is not None and model.bought is not None
         assert (model.sold.long is None) == (model.bought.long is None)
         for sold, bought in [(model.sold.rates, model.bought.rates), (model.sold.long, model.bought.long)]:
-            for name in ("input", "cached_input", "cache_write", "output") if sold else ():
-                asked, cost = getattr(sold, name).usd_per_million(), getattr(bought, name).usd_per_million()
-                assert asked >= cost * Decimal("1.30")
+            for unit in sold or {}:
+                assert bought is not None
+                assert sold and sold[unit].usd_per_million() >= bought[unit].usd_per_million() * Decimal("1.30")

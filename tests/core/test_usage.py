@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.core.usage import EVENT_MAX_BYTES, TOKENS_MAX, Event, EventKind, Reading, StreamReader, TokenUsage, read_json
+from lib.core.protocols.chat_completions import ChatCompletions, usage_of
+from lib.core.sse import EVENT_MAX_BYTES, Event, EventKind, StreamReader
+from lib.core.usage import TOKENS_MAX, Reading, Usage
 
+CHAT = ChatCompletions()
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | texts
 anything: st.SearchStrategy[Any] = st.recursive(
@@ -50,7 +53,7 @@ streams = st.builds(stream_of, st.lists(events, max_size=8), st.sampled_from([b"
 
 def read(*pieces: bytes) -> tuple[Reading, list[Event]]:
     """A stream that came in these pieces."""
-    reader, found = StreamReader(), list[Event]()
+    reader, found = StreamReader(CHAT), list[Event]()
     for piece in pieces:
         found += reader.feed(piece)
     found += reader.finish()
@@ -91,7 +94,7 @@ def test_no_bytes_make_the_reader_fail(data: bytes) -> None:
 @given(usages)
 def test_a_usage_is_believable_or_none(value: Any) -> None:
     """Whatever JSON comes: no exception, no negative count, and no part larger than its whole."""
-    usage = TokenUsage.parse(value)
+    usage = usage_of(value)
 
     if usage is not None:
         assert 0 <= usage.input <= TOKENS_MAX
@@ -106,7 +109,7 @@ def test_a_reading_takes_any_payload(payload: dict[str, Any]) -> None:
     """Choices that are no choices, deltas that are no deltas: they hold no text."""
     reading = Reading()
 
-    reading.take(payload)
+    CHAT.take(reading, payload)
 
     assert reading.visible_bytes >= 0
     assert reading.failed == (payload.get("error") is not None)
@@ -115,7 +118,7 @@ def test_a_reading_takes_any_payload(payload: dict[str, Any]) -> None:
 @given(st.binary(max_size=60) | payloads.map(lambda value: json.dumps(value).encode()))
 def test_a_plain_answer_is_complete_or_failed(body: bytes) -> None:
     """Never both, never neither."""
-    reading = read_json(body)
+    reading = CHAT.read_whole(body, {})
 
     assert reading.complete is not reading.failed
 
@@ -123,9 +126,7 @@ def test_a_plain_answer_is_complete_or_failed(body: bytes) -> None:
 @given(st.integers(0, TOKENS_MAX), st.integers(0, TOKENS_MAX))
 def test_an_ordinary_usage_is_read_as_it_stands(tokens_in: int, tokens_out: int) -> None:
     """The happy case."""
-    assert TokenUsage.parse({"prompt_tokens": tokens_in, "completion_tokens": tokens_out}) == TokenUsage(
-        tokens_in, tokens_out
-    )
+    assert usage_of({"prompt_tokens": tokens_in, "completion_tokens": tokens_out}) == Usage(tokens_in, tokens_out)
 
 
 def test_parts_of_the_usage_are_read() -> None:
@@ -137,7 +138,7 @@ def test_parts_of_the_usage_are_read() -> None:
         "completion_tokens_details": {"reasoning_tokens": 40},
     }
 
-    assert TokenUsage.parse(said) == TokenUsage(100, 50, cached=60, cache_write=30, reasoning=40)
+    assert usage_of(said) == Usage(100, 50, cached=60, cache_write=30, reasoning=40)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,7 @@ def test_parts_never_exceed_the_whole(cached: int, written: int, read_as: tuple[
         "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
     }
 
-    usage = TokenUsage.parse(said)
+    usage = usage_of(said)
 
     assert usage and (usage.cached, usage.cache_write) == read_as
 
@@ -165,7 +166,7 @@ def test_separators_inside_of_texts_are_not_line_ends() -> None:
 
     reading, found = read(stream)
 
-    assert (reading.usage, reading.visible_bytes) == (TokenUsage(8, 17), 16)
+    assert (reading.usage, reading.visible_bytes) == (Usage(8, 17), 16)
     assert [(event.kind, event.payload) for event in found] == [(EventKind.USAGE, payload)]
 
 
@@ -189,7 +190,7 @@ def test_each_event_is_of_one_kind() -> None:
 
 def test_an_event_beyond_all_bounds_is_refused() -> None:
     """Memory is bounded whatever upstream sends without a line end."""
-    reader = StreamReader()
+    reader = StreamReader(CHAT)
 
     reader.feed(b"data: " + b"x" * (EVENT_MAX_BYTES - 6))
     with pytest.raises(ValueError, match="too large"):
@@ -198,7 +199,7 @@ def test_an_event_beyond_all_bounds_is_refused() -> None:
 
 def test_many_lines_without_an_end_are_bounded_too() -> None:
     """The bound is on the event, not on its lines."""
-    reader = StreamReader()
+    reader = StreamReader(CHAT)
 
     with pytest.raises(ValueError, match="too large"):
         reader.feed(b"data: x\n" * (EVENT_MAX_BYTES // 8 + 1))
@@ -211,7 +212,7 @@ def test_text_is_counted_however_deep_it_lies() -> None:
         delta = {"parts": [delta]}
     reading = Reading()
 
-    reading.take({"choices": [{"delta": delta}]})
+    CHAT.take(reading, {"choices": [{"delta": delta}]})
 
     assert reading.visible_bytes == 4
 

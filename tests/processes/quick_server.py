@@ -14,11 +14,11 @@ TIMES = jobs.LeaseTimes(renew_seconds=0.2, stale_seconds=3.0)
 
 
 @asynccontextmanager
-async def open_services() -> AsyncGenerator[services.Services]:
+async def open_services(current: services.Current) -> AsyncGenerator[None]:
     """As server.py does."""
     settings = config.read(config.process_environment(), ROOT)
-    async with services.opened(settings) as opened, jobs.running(opened, TIMES):
-        yield opened
+    async with services.opened(settings) as current.services, jobs.running(current, TIMES):
+        yield
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ UNGUARDED = (
         ("UPDATE holds SET lapsed_at_us = 1 WHERE ended_at_us IS NULL", "has lapsed and is live"),
         ("UPDATE leases SET ended_at_us = 1", "its lease"),
         ("UPDATE credits SET amount_msat = amount_msat + 1", "was credited with"),
-        ("UPDATE accounts SET frozen = true", "is marked frozen=1, but has 0 denied payments"),
+        ("UPDATE accounts SET frozen = true", "is marked frozen=1, but has 0 denied payments and 0 freezes"),
         ("DELETE FROM leases", "that points to a row of leases that is not there"),
         ("DELETE FROM holds", "table entries has a row"),
         ("DELETE FROM owners WHERE kind = 'token'", "that nobody owns"),
@@ -273,7 +273,9 @@ async def test_every_function_that_is_called_is_known_and_runs_with_the_owners_r
         .split()
     )
     folder = Path(postgres_pool.__file__).parent
-    source = "".join((folder / name).read_text("utf-8") for name in ("postgres.py", "supabase.py"))
+    source = "".join(
+        (folder / name).read_text("utf-8") for name in ("postgres.py", "postgres_console.py", "supabase.py")
+    )
     called = {word for word in source.split('"') if word.startswith("alb_")}
 
     assert listed == [f"{name}|t|t" for name in sorted(called)]

@@ -1,8 +1,13 @@
+import { CSPProvider } from "@base-ui/react/csp-provider";
 import { type QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { useCallback } from "react";
+import { BrowserRouter, useNavigate } from "react-router";
 
+import { PayProvider } from "../features/pay/PayProvider";
 import { useCatalog } from "../shared/useCatalog";
+import type { Payment } from "../shared/wallet/payment";
 import { ErrorBoundary } from "./ErrorBoundary";
-import { Home } from "./home/Home";
+import { Pages } from "./Pages";
 import { Shell } from "./Shell";
 
 /** The whole app. The caller owns the client, so that tests can have their own. */
@@ -10,17 +15,25 @@ export function App({ queryClient }: { readonly queryClient: QueryClient }) {
   return (
     <ErrorBoundary>
       <QueryClientProvider client={queryClient}>
-        <Page />
+        <CSPProvider disableStyleElements>
+          <BrowserRouter>
+            <Site />
+          </BrowserRouter>
+        </CSPProvider>
       </QueryClientProvider>
     </ErrorBoundary>
   );
 }
 
-function Page() {
+function Site() {
   const { data } = useCatalog();
+  const navigate = useNavigate();
+  const goOn = useCallback((payment: Payment) => void navigate(payment.page), [navigate]);
   return (
-    <Shell demo={data?.demo ?? false}>
-      <Home />
-    </Shell>
+    <PayProvider onPaidLater={goOn}>
+      <Shell demo={data?.demo ?? false}>
+        <Pages />
+      </Shell>
+    </PayProvider>
   );
 }

@@ -9,6 +9,8 @@
 export const NO_BREAK_SPACE = "\u00a0";
 
 const MSAT_PER_SAT = 1_000;
+const MSAT_PER_BTC = 100_000_000_000;
+const USD_CENT = 0.01;
 const USD_PRICE_MIN_DECIMALS = 2;
 const USD_PRICE_MAX_DECIMALS = 4;
 
@@ -58,6 +60,18 @@ export function priceInUsd(usd: string): string {
 /** A bitcoin's price from exact decimal dollars, in whole dollars. Nobody is charged by it, so it drops the cents. */
 export function bitcoinInUsd(usd: string): string {
   return `$${grouped(usd.split(".")[0] ?? "0")}`;
+}
+
+/**
+ * What an amount is worth, as a second figure beside sats: `about $0.04`, below a cent `about $0.0032`. Approximate:
+ * nobody is charged by it.
+ */
+export function aboutUsd(msat: number, bitcoinUsd: string): string {
+  const usd = (msat / MSAT_PER_BTC) * Number(bitcoinUsd);
+  if (usd === 0) return "about $0.00";
+  if (usd >= USD_CENT) return `about $${grouped(Math.trunc(usd).toString())}${usd.toFixed(2).slice(-3)}`;
+  const digits = 1 - Math.floor(Math.log10(usd));
+  return `about $${usd.toFixed(digits)}`;
 }
 
 function satsText(msat: number, round: (value: number) => number): SatsText {

@@ -23,3 +23,14 @@ export function shutdownText(days: number): string {
   if (days === 0) return "ends today";
   return days === 1 ? "ends in 1 day" : `ends in ${days} days`;
 }
+
+/** What is left of a time, as `9:41`; `0:00` once it is over. */
+export function countdownText(leftMs: number): string {
+  const seconds = Math.max(0, Math.floor(leftMs / 1_000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+/** `14:03`, in the visitor's time. */
+export function clockText(at: number): string {
+  return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" }).format(at);
+}

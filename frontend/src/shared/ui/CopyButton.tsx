@@ -1,12 +1,12 @@
-import { type RefObject, useEffect, useState } from "react";
+import type { RefObject } from "react";
 
-const SAID_FOR_MS = 2_000;
+import { Button } from "./Button";
+import { type CopyOutcome, useCopy } from "./useCopy";
 
-type Outcome = "idle" | "copied" | "refused";
-
-const SAYS: Record<Outcome, string> = { idle: "Copy", copied: "Copied", refused: "Press Ctrl+C" };
+const SAYS: Record<CopyOutcome, string> = { idle: "Copy", copied: "Copied", refused: "Press Ctrl+C" };
 
 interface CopyButtonProps {
+  /** What is copied, for screen readers: `Copy request`. */
   readonly name: string;
   readonly text: string;
   /** Where the text stands on the page: selected when the browser refuses the clipboard. */
@@ -15,25 +15,7 @@ interface CopyButtonProps {
 
 /** Copies a text and says so in its own place. */
 export function CopyButton({ name, text, source }: CopyButtonProps) {
-  const [outcome, setOutcome] = useState<Outcome>("idle");
-
-  useEffect(() => {
-    if (outcome === "idle") return undefined;
-    const timer = setTimeout(() => setOutcome("idle"), SAID_FOR_MS);
-    return () => clearTimeout(timer);
-  }, [outcome]);
-
-  async function copy() {
-    try {
-      await navigator.clipboard.writeText(text);
-      setOutcome("copied");
-    } catch {
-      // Not allowed, or not a secure context, where there is no clipboard at all.
-      if (source.current !== null) getSelection()?.selectAllChildren(source.current);
-      setOutcome("refused");
-    }
-  }
-
+  const { outcome, copy } = useCopy(text, source);
   return (
     <>
       <button
@@ -44,9 +26,36 @@ export function CopyButton({ name, text, source }: CopyButtonProps) {
         {SAYS[outcome]}
         <span className="sr-only">{` ${name}`}</span>
       </button>
-      <span role="status" className="sr-only">
-        {outcome === "idle" ? "" : SAYS[outcome]}
-      </span>
+      <CopyStatus outcome={outcome} />
     </>
+  );
+}
+
+interface CopyTextButtonProps extends CopyButtonProps {
+  readonly className?: string;
+  readonly onCopied?: () => void;
+}
+
+/** The same as a full button that names what it copies: `Copy invoice`. */
+export function CopyTextButton({ name, text, source, className = "", onCopied }: CopyTextButtonProps) {
+  const { outcome, copy } = useCopy(text, source);
+  return (
+    <>
+      <Button
+        onClick={() => void copy().then((done) => (done ? onCopied?.() : undefined))}
+        className={className}
+      >
+        {outcome === "idle" ? `Copy ${name}` : SAYS[outcome]}
+      </Button>
+      <CopyStatus outcome={outcome} />
+    </>
+  );
+}
+
+function CopyStatus({ outcome }: { readonly outcome: CopyOutcome }) {
+  return (
+    <span role="status" className="sr-only">
+      {outcome === "idle" ? "" : SAYS[outcome]}
+    </span>
   );
 }

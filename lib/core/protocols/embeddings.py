@@ -1,0 +1,24 @@
+"""Embeddings: texts are read, nothing is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lib.core.protocols.base import Protocol
+from lib.core.sse import EventKind
+from lib.core.usage import Usage, object_of
+
+if TYPE_CHECKING:
+    from lib.core.usage import Reading
+
+
+class Embeddings(Protocol):
+    """`POST /embeddings`."""
+
+    name = "embeddings"
+
+    def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
+        """A whole answer."""
+        usage = object_of(payload.get("usage"))
+        reading.usage = Usage.believed(usage.get("prompt_tokens"), 0)
+        return super().take(reading, payload)

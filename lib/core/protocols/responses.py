@@ -1,0 +1,114 @@
+"""Responses and decisions: OpenAI's newer usage object, and the named events of its streams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lib.core.protocols import images
+from lib.core.protocols.base import Protocol
+from lib.core.sse import EventKind
+from lib.core.usage import Usage, list_of, object_of, text_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from lib.core.protocols.images import Found
+    from lib.core.usage import Reading
+
+TERMINAL = frozenset({"response.completed", "response.incomplete"})
+"""The last event of a stream; it carries the whole response with its usage."""
+
+
+class Responses(Protocol):
+    """`POST /responses`: an answer is a list of items; a stream repeats it whole in its last event."""
+
+    name = "responses"
+    writes = True
+
+    def pieces(self, parameters: Mapping[str, Any]) -> int:
+        """Items and tools, and the instructions."""
+        return len(list_of(parameters.get("input"))) + len(parameters.get("tools", ())) + 2
+
+    def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
+        """Parts of messages and of what tools put out."""
+        yield from _images(fields)
+
+    def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
+        """One event, or a whole response."""
+        kind = payload.get("type")
+        if payload.get("object") == "response":
+            _take_response(reading, payload)
+            reading.visible_bytes += text_bytes(payload.get("output"))
+            return EventKind.ERROR if reading.failed else EventKind.USAGE
+        if kind in TERMINAL:
+            _take_response(reading, object_of(payload.get("response")))
+            reading.complete = True
+            return EventKind.USAGE
+        if kind in {"error", "response.failed"} or payload.get("error") is not None:
+            reading.usage = usage_of(object_of(payload.get("response")).get("usage")) or reading.usage
+            reading.failed = True
+            return EventKind.ERROR
+        if isinstance(kind, str) and kind.endswith(".delta"):
+            reading.visible_bytes += text_bytes(payload.get("delta"))
+        return EventKind.TEXT
+
+    def published(self, payload: dict[str, Any], private: Collection[str]) -> dict[str, Any]:
+        """In a stream the usage is inside of the response."""
+        response = object_of(payload.get("response"))
+        return (
+            {**payload, "response": super().published(response, private)}
+            if response
+            else super().published(payload, private)
+        )
+
+    def priced(self, payload: dict[str, Any], price: dict[str, int]) -> dict[str, Any]:
+        """The usage is inside of the response."""
+        response = object_of(payload.get("response"))
+        return {**payload, "response": super().priced(response, price)}
+
+
+class Decisions(Protocol):
+    """`POST /decisions`: questions about a text, answered with probabilities. Nothing is written."""
+
+    name = "decisions"
+
+    def pieces(self, parameters: Mapping[str, Any]) -> int:
+        """Items and questions."""
+        return len(list_of(parameters.get("input"))) + len(list_of(parameters.get("questions"))) + 2
+
+    def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
+        """Parts of messages and of what tools put out."""
+        yield from _images(fields)
+
+    def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
+        """A whole answer. Its output is not billed."""
+        usage = usage_of(payload.get("usage"))
+        reading.usage = usage or reading.usage
+        return super().take(reading, payload)
+
+
+def _images(fields: Mapping[str, Any]) -> Iterator[Found]:
+    for at, item in enumerate(map(object_of, list_of(fields.get("input")))):
+        for name in ("content", "output"):
+            yield from images.of_parts(item.get(name), f"input[{at}].{name}")
+
+
+def _take_response(reading: Reading, response: dict[str, Any]) -> None:
+    reading.usage = usage_of(response.get("usage")) or reading.usage
+    if response.get("status") == "failed" or response.get("error") is not None:
+        reading.failed = True
+    reason = object_of(response.get("incomplete_details")).get("reason")
+    reading.finish_reasons.add("length" if reason == "max_output_tokens" else str(response.get("status")))
+
+
+def usage_of(value: object) -> Usage | None:
+    """The `usage` of a response; None if it cannot be believed."""
+    usage = object_of(value)
+    details = object_of(usage.get("input_tokens_details"))
+    return Usage.believed(
+        usage.get("input_tokens"),
+        usage.get("output_tokens"),
+        cached=details.get("cached_tokens"),
+        cache_write=details.get("cache_write_tokens"),
+        reasoning=object_of(usage.get("output_tokens_details")).get("reasoning_tokens"),
+    )
