@@ -1,4 +1,4 @@
-"""A machine to deploy to, in a directory: doubles beside it, our supervisor for systemd, releases made of this checkout."""
+"""A machine to deploy to, in a directory: doubles beside it, our supervisor for systemd, releases of this checkout."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Machine:
         self.secrets_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     def release(self, name: str, **texts: str) -> Path:
-        """What deploy.sh would have copied and set up; each text is put before a file of it, `server` before server.py."""
+        """What deploy.sh would have copied and set up; `server` is put before the text of server.py, and so on."""
         target = self.path / "releases" / name
         for part in COPIED:
             if (ROOT / part).is_dir():
@@ -94,11 +94,16 @@ class Machine:
     async def switch(self, name: str, *arguments: str) -> Ended:
         """`scripts/release` of this release, to its end."""
         program = self.path / "releases" / name / "scripts" / "release"
-        return await ended(
-            [sys.executable, str(program), "--path", str(self.path), "--user", getpass.getuser()]
-            + ["--port", str(self.port), "--supervisor", self.supervisor, "--units", str(self.path / "units")]
-            + ["--ready-seconds", "60", *arguments]
-        )
+        options = {
+            "--path": self.path,
+            "--user": getpass.getuser(),
+            "--port": self.port,
+            "--supervisor": self.supervisor,
+            "--units": self.path / "units",
+            "--ready-seconds": 60,
+        }
+        flags = [str(part) for option in options.items() for part in option]
+        return await ended([sys.executable, str(program), *flags, *arguments])
 
     async def token(self, sats: int) -> str:
         """Top up: what stands in Authorization."""

@@ -33,11 +33,9 @@ class Sshd:
         return f"ssh -F {self.client_config}"
 
 
-@asynccontextmanager
-async def sshd_at(directory: Path) -> AsyncGenerator[Sshd]:
-    """It has ended after the block."""
+def write_files(directory: Path, port: int) -> None:
+    """Keys and both sides' configuration."""
     directory.mkdir(mode=0o700)
-    port = free_port()
     for name in ("host", "client"):
         keygen = [program("ssh-keygen", "openssh-client"), "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)]
         subprocess.run(keygen, check=True)
@@ -55,6 +53,13 @@ async def sshd_at(directory: Path) -> AsyncGenerator[Sshd]:
     )
     if os.geteuid() == 0:
         PRIVILEGE_SEPARATION.mkdir(mode=0o755, exist_ok=True)
+
+
+@asynccontextmanager
+async def sshd_at(directory: Path) -> AsyncGenerator[Sshd]:
+    """It has ended after the block."""
+    port = free_port()
+    write_files(directory, port)
     with (directory / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(program("sshd", "openssh-server"), "-D", "-e", "-f", str(directory / "sshd_config")),

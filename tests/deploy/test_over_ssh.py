@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import AsyncGenerator
@@ -87,7 +86,7 @@ async def test_deploy_and_roll_back_over_ssh(operator: Operator):
     first = machine.current
     assert (machine.path / "current" / "frontend" / "dist" / "index.html").exists()
     assert not (machine.path / "current" / "tests").exists()
-    assert os.readlink(machine.path / "current" / ".env.secrets") == str(machine.secrets_file)
+    assert (machine.path / "current" / ".env.secrets").readlink() == machine.secrets_file
     machine.parts.scenario(**SLOW)
     token = await machine.token(10_000)
 

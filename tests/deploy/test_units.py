@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from release_parts.units import rendered
+
 from tests.deploy.needed import program
 from tests.world import ROOT
 
@@ -24,7 +24,13 @@ def units(tmp_path: Path) -> list[str]:
     python = tmp_path / "current" / ".venv" / "bin" / "python"
     python.write_text("#!/bin/sh\n")
     python.chmod(0o755)
-    values = {"PATH": str(tmp_path), "USER": "alittlebitofmoney", "PORT": "3000", "DATA": "/tmp", "STOP_SECONDS": "100"}
+    values = {
+        "PATH": str(tmp_path),
+        "USER": "alittlebitofmoney",
+        "PORT": "3000",
+        "DATA": str(tmp_path),
+        "STOP_SECONDS": "100",
+    }
     paths: list[str] = []
     for name, text in rendered(ROOT, values).items():
         (tmp_path / name).write_text(text)

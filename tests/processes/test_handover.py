@@ -39,7 +39,7 @@ class Door:
             *("bash", "-c", HANDED_OVER, "bash", sys.executable, "server.py"),
             cwd=ROOT,
             env=self.env,
-            stdin=self.listener,
+            stdin=self.listener.fileno(),
         )
         try:
             yield process
