@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -92,6 +92,8 @@ class Model:
     """What an image that it reads can cost."""
     tokenizer: Tokenizer | None = None
     """Counts its tokens; None if nobody but its provider can."""
+    forced: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields that upstream is sent for this model, whatever the buyer sent."""
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -207,7 +209,7 @@ def _endpoint(rules: schema.Endpoint, terms: _Terms) -> Endpoint:
     except (jsonschema_rs.ValidationError, ValueError) as error:
         raise ValueError(f"{rules.path}: request.properties is not valid JSON Schema: {error}") from error
     models = {model.id: _model(model, terms.narrowed(model)) for model in rules.models}
-    return Endpoint(rules, PROTOCOLS[rules.protocol], validator, models)
+    return Endpoint(rules, PROTOCOLS[rules.protocol].spoken_by(rules), validator, models)
 
 
 def _model(rules: schema.Model, terms: _Terms) -> Model:
@@ -227,4 +229,5 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         shutdown=rules.shutdown,
         vision=rules.vision,
         tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,
+        forced=rules.forced,
     )
