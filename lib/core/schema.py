@@ -141,6 +141,9 @@ class Model(Strict):
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
     vision: Vision | None = None
     """How many tokens an image in the input can be. Default: images are not sold with this model."""
+    own_prices: str | None = None
+    """Why these prices are lower than what others say the provider asks, as a contract. `scripts/prices` then tells it
+    instead of failing."""
     markup: Markup = None
     """Factor on upstream's prices; default: the endpoint's."""
     minimum_msat: Minimum = None
