@@ -90,10 +90,20 @@ class Model:
     shutdown: date | None
     vision: schema.Vision | None = None
     """What an image that it reads can cost."""
-    tokenizer: Tokenizer | None = None
-    """Counts its tokens; None if nobody but its provider can."""
     forced: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Fields that upstream is sent for this model, whatever the buyer sent."""
+    images: Mapping[str, Mapping[str, int]] | None = None
+    """Output tokens of one drawn image, by quality and size."""
+    speech: schema.Speech | None = None
+    """How many output tokens speech can be."""
+    tokenizer: Tokenizer | None = None
+    """Counts its tokens; None if nobody but its provider can."""
+
+    @property
+    def meters_tokens(self) -> bool:
+        """Upstream bills its output by tokens."""
+        book = self.sold or self.bought
+        return book is not None and Unit.OUTPUT in book.rates
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -153,6 +163,15 @@ class Catalog:
         """The methods sold at this path, for `Allow`."""
         api, rest = self._split(path)
         return [method for method, sold in api.endpoints if sold == rest] if api else []
+
+    def models(self) -> set[tuple[str, str]]:
+        """Every (API, model) on sale."""
+        return {
+            (api.name, model)
+            for api in self.apis.values()
+            for endpoint in api.endpoints.values()
+            for model in endpoint.models
+        }
 
     def why_not(self, path: str) -> str | None:
         """Why what people look for at this path is not sold, if the operator says so."""
@@ -228,6 +247,8 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         default_max_output=rules.default_max_output,
         shutdown=rules.shutdown,
         vision=rules.vision,
-        tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,
         forced=rules.forced,
+        images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
+        speech=rules.speech,
+        tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,
     )

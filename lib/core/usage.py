@@ -92,6 +92,10 @@ class Reading:
     """Upstream sent an error instead of (the rest of) an answer."""
     finish_reasons: set[str] = field(default_factory=set[str])
     """Why each answer ended; `length` where the output cap ended it, whatever the protocol calls that."""
+    answers: int | None = None
+    """How many answers there are, where that is seen."""
+    measured: dict[Unit, int] = field(default_factory=dict[Unit, int])
+    """What the answer says of what is billed beside tokens."""
     said: dict[str, Any] = field(default_factory=dict[str, Any])
     """What was said of the usage in parts, where a protocol does so."""
 
