@@ -14,12 +14,11 @@ from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 from lib.config import Upstreams
 from lib.core import catalog, headers, schema
-from lib.core.catalog import Endpoint, Model, PriceBook
+from lib.core.catalog import NEAR_DAYS, Endpoint, Model, PriceBook
 from lib.core.money import Rate
 from lib.core.units import Unit
 from lib.core.usage import list_of, object_of
 
-NEAR_DAYS = 30
 ASK_SECONDS = 15.0
 PAGES_MAX = 20
 OTHER_NAMES = {"gemini": "google", "xai": "x-ai"}

@@ -263,6 +263,11 @@ class Example(Strict):
     e2e: E2e
     """How it is tested."""
 
+    @property
+    def model(self) -> object:
+        """The model that it asks for, if it names one."""
+        return (self.body or self.fields or {}).get("model")
+
     @model_validator(mode="after")
     def _one(self) -> Example:
         if (self.body is None) == (self.fields is None) or (self.content_type == "json") != (self.body is not None):
