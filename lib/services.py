@@ -149,6 +149,8 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
         services.metrics.sells(services.catalog.models())
         for api in sorted(settings.overridden):
             log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
+        for ending in services.catalog.ending(services.today):
+            log.warning("%s", ending)
         yield services
 
 

@@ -163,6 +163,9 @@ class Model(Strict):
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
     vision: Vision | None = None
     """How many tokens an image in the input can be. Default: images are not sold with this model."""
+    own_prices: str | None = None
+    """Why these prices are lower than what others say the provider asks, as a contract. `scripts/prices` then tells it
+    instead of failing."""
     images: ImageTable | None = None
     """Output tokens of one drawn image, by quality, then by size. What is not in this table is not sold."""
     speech: Speech | None = None
@@ -259,6 +262,11 @@ class Example(Strict):
     """The fields of a multipart body; a value `@name` is a sample file."""
     e2e: E2e
     """How it is tested."""
+
+    @property
+    def model(self) -> object:
+        """The model that it asks for, if it names one."""
+        return (self.body or self.fields or {}).get("model")
 
     @model_validator(mode="after")
     def _one(self) -> Example:

@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from lib.demo import openai_checks as checks
-from lib.demo.openai_answers import MODELS, chat_answer, embedding_answer
+from lib.demo.openai_answers import MODELS, chat_answer, embedding_answer, model_object
 from lib.demo.openai_judgements import decision_answer, moderation_answer
 from lib.demo.openai_responses import ResponseStream, response_answer
 from lib.demo.openai_stream import ChatStream
@@ -71,7 +71,7 @@ class OpenAI:
                 reply, usage = decision_answer(checks.check_decisions(checks.json_of(exchange)))
                 await exchange.json_with_usage(reply, usage)
             case "GET", "/v1/models":
-                models = [{"id": name, "object": "model", "created": 0, "owned_by": "system"} for name in MODELS]
+                models = [model_object(name, ends) for name, ends in MODELS.items()]
                 await exchange.json(200, {"object": "list", "data": models})
             case method, path:
                 raise checks.Refused(404, f"Invalid URL ({method} {path})")
