@@ -88,6 +88,9 @@ def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Orde
     `size_of` tells how large an image really is.
     """
     fields = {name: value for name, value in parse_json_object(body).items() if value is not None}
+    for name in place.endpoint.rules.request.required_in_json:
+        if name not in fields:
+            raise ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{name}` is required.", param=name)
     return _order(place, fields, None, today=today, size_of=size_of)
 
 
