@@ -225,13 +225,14 @@ def read_config(path: Path) -> schema.Config:
 class _Loader(yaml.SafeLoader):
     """YAML without surprises: prices become Decimal from their own digits, a repeated key is an error."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the library's signature
-        """Refuse a key that occurs twice."""
-        keys = [cast("str", self.construct_object(key, deep=True)) for key, _ in node.value]  # pyright: ignore[reportUnknownMemberType]
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Refuse a key that is written twice. Keys that `<<` brings in may be written over."""
+        node = super().compose_mapping_node(anchor)
+        keys = [key.value for key, _ in node.value]
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"the key `{key}` occurs twice", node.start_mark)
-        return super().construct_mapping(node, deep)
+        return node
 
     def construct_decimal(self, node: yaml.ScalarNode) -> Decimal:
         """0.15 is exactly 0.15."""

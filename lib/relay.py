@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
+
+import orjson
 
 from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code
@@ -190,6 +192,7 @@ class Relay:
         if self._reading.failed:
             raise UpstreamFailure(Ending.UNANSWERED, ApiError(Code.UPSTREAM_ERROR))
         bill = self._counter.bill(self._reading)
+        body = self._published(body)
         self._shown += body
         self._headers.append((b"content-length", str(len(body)).encode()))
         self._tell_price(bill)
@@ -203,6 +206,14 @@ class Relay:
             (b"x-charge-msat", str(bill.charge.value).encode()),
             (b"x-balance-msat", str(bill.balance.value).encode()),
         ]
+
+    def _published(self, body: bytes) -> bytes:
+        """A whole answer as the buyer sees it: byte for byte, unless there is something private in it."""
+        private = self._order.endpoint.rules.private_usage
+        answer: object = orjson.loads(body) if private else None
+        if not isinstance(answer, dict):
+            return body
+        return orjson.dumps(self._order.protocol.published(cast("dict[str, Any]", answer), private))
 
     def _paid_ending(self) -> Ending:
         """An answer that should have said what it used, and did not, is unmetered."""
@@ -309,7 +320,8 @@ class Relay:
             return self._order.protocol.carried(event.payload or {})
         if event.kind is not EventKind.USAGE or event.payload is None:
             return event.raw
-        protocol, payload = self._order.protocol, event.payload
+        protocol, private = self._order.protocol, self._order.endpoint.rules.private_usage
+        payload = protocol.published(event.payload, private)
         if self._order.shows_usage:
             bill = self._counter.bill(replace(self._reading, complete=True))  # what is owed if the end follows
             price = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -12,9 +14,11 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from lib import check, config
 from lib.config import ConfigError
+from lib.handover import Server, inherited_sockets
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +37,24 @@ def main(app: Any, root: Path, description: str | None) -> int:
     except ConfigError as error:
         log.critical("%s", error)
         return 1
-    signal.signal(signal.SIGTERM, _ended)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server listens to it
     # Running calls go on for so long; then uvicorn cancels them, which settles each for what it got.
     drain_seconds = settings.config.limits.drain_seconds
-    uvicorn.run(
+    uvicorns = uvicorn.Config(
         app, host=host, port=port, access_log=False, proxy_headers=False, timeout_graceful_shutdown=drain_seconds
     )
-    return 0
+    return _serve(Server(uvicorns))
+
+
+def _serve(server: Server) -> int:
+    """Serve until a signal comes; 3 if the application did not come up."""
+    signal.signal(signal.SIGTERM, _ended)
+    sockets = inherited_sockets(config.process_environment(), os.getpid())
+    for listener in sockets:
+        log.info("listening on the socket that was handed over: %s", listener.getsockname())
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=sockets or None)
+    return 0 if server.started else STARTUP_FAILURE
 
 
 def _ended(_number: int, _frame: FrameType | None) -> None:

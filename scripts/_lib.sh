@@ -8,7 +8,10 @@ cd "$root"
 
 # The first comment block of the calling script is its help text.
 print_help() {
-    awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$root/scripts/$(basename "$0")"
+    local script
+    script=$root/scripts/$(basename "$0")
+    if [ ! -f "$script" ]; then script=$root/$(basename "$0"); fi
+    awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$script"
 }
 
 die() {

@@ -2,13 +2,13 @@
 # usage: scripts/demo.sh [--port N] [--seller-port N] [--payer-port N] [--openai-port N] [--control-port N]
 #                        [--no-frontend] [--keep]
 #
-# Brings up everything on this machine, with no bitcoin and no OpenAI key: two pretended Lightning wallets, a pretended
-# OpenAI, and the real server between them. Then prints commands to paste. Ctrl-C stops all of it.
+# Brings up everything on this machine, with no bitcoin and no provider's key: two pretended Lightning wallets, pretended
+# providers, and the real server between them. Then prints commands to paste. Ctrl-C stops all of it.
 #
 #   --port N           the server (3000)
 #   --seller-port N    the seller's phoenixd (9740; passwords demo-full and demo-limited)
 #   --payer-port N     the payer's phoenixd (9741; password demo; it starts with 10,000,000 sat)
-#   --openai-port N    OpenAI (9742; key demo-upstream-key)
+#   --openai-port N    OpenAI, Anthropic and a search (9742; key demo-upstream-key)
 #   --control-port N   faults, journal and ledgers of the doubles (9749)
 #   --no-frontend      do not build the site; needs no Node
 #   --keep             keep the last demo's ledger. Its payments are gone from the new wallets, so expect alarms and
@@ -128,7 +128,10 @@ start_server() {
         done
         L402_ROOT_KEY=$(cat "$data/root_key")
         export L402_ROOT_KEY ALITTLEBITOFMONEY_DEMO=1 ALITTLEBITOFMONEY_DATA_DIR="$data/ledger" BTC_USD=100000
-        export OPENAI_API_KEY=demo-upstream-key OPENAI_BASE_URL="http://$host:$openai_port/v1"
+        upstream=http://$host:$openai_port
+        export OPENAI_API_KEY=demo-upstream-key OPENAI_BASE_URL="$upstream/v1"
+        export ANTHROPIC_API_KEY=demo-upstream-key ANTHROPIC_BASE_URL="$upstream/anthropic/v1"
+        export TAVILY_API_KEY=demo-upstream-key TAVILY_BASE_URL="$upstream/tavily"
         export PHOENIX_URL="http://$host:$seller_port" PHOENIX_PASSWORD=demo-limited
         export PHOENIX_TEST_URL="http://$host:$payer_port" PHOENIX_TEST_PASSWORD=demo
         export PHOENIX_FULL_PASSWORD='' PHOENIX_WEBHOOK_SECRET='' DATABASE_URL='' ALITTLEBITOFMONEY_CONFIG=''
@@ -217,7 +220,7 @@ print_walkthrough() {
     cat <<WALKTHROUGH
 
 The demo runs. The site: http://$host:$port/    Stop: Ctrl-C    Logs: $logs/
-No bitcoin moves and no model is asked: wallets and OpenAI are doubles.
+No bitcoin moves and no model is asked: wallets and providers are doubles.
 
 Paste into another terminal:
 
@@ -266,7 +269,7 @@ main() {
     trap stop_everything EXIT
     trap 'exit 0' INT TERM
     start_doubles
-    wait_until "doubles (two wallets, OpenAI)" "$doubles_pid" "$logs/doubles.log" doubles_are_ready
+    wait_until "doubles (two wallets, providers)" "$doubles_pid" "$logs/doubles.log" doubles_are_ready
     start_server
     wait_until "server (/api/health/live)" "$server_pid" "$logs/server.log" server_is_ready
     print_walkthrough

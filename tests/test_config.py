@@ -59,6 +59,24 @@ def test_a_repeated_key_is_refused(tmp_path: Path):
     assert "`markup` occurs twice" in refusal(changed(tmp_path, "markup: 1.30", "markup: 1.30\nmarkup: 1.40"))
 
 
+def test_what_several_endpoints_share_is_written_once(tmp_path: Path):
+    """Anchors and `<<` work, also where a block that was made with `<<` is built upon; a repeated key stays one."""
+    blocks = "shared:\n  base: &base {a: 1, b: 2}\n  more: &more {<<: *base, b: 3}\n  most: {<<: *more, c: 4}\n"
+
+    read = config.read_config(changed(tmp_path, "shared:\n", blocks))
+
+    assert read.shared["most"] == {"a": 1, "b": 3, "c": 4}
+    assert "`<<` occurs twice" in refusal(changed(tmp_path, "shared:\n", blocks.replace("c: 4", "<<: *base")))
+
+
+def test_numbers_that_are_sent_are_json_numbers(tmp_path: Path):
+    """Prices are read as decimals; in what is forced upstream, in examples and in rules a fraction is a number."""
+    read = config.read_config(changed(tmp_path, "invalid: {temperature: 9}", "invalid: {temperature: 2.5}"))
+
+    assert read.apis["openai"].endpoints[0].example.e2e.invalid == {"temperature": 2.5}
+    assert type(read.apis["openai"].endpoints[0].example.e2e.invalid["temperature"]) is float
+
+
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
@@ -70,6 +88,11 @@ def test_a_repeated_key_is_refused(tmp_path: Path):
         ("- id: gpt-4o\n", "- id: gpt-4o-mini\n", "two models have the same id"),
         ("base_url: https://", "base_url: ftp://", "String should match pattern"),
         ("content_type: json", "content_type: multipart", "an example of content_type json has `body`"),
+        (
+            "protocol: embeddings",
+            "protocol: embeddings\n        reasoning_apart: true",
+            "are for protocol chat_completions",
+        ),
     ],
 )
 def test_what_would_lose_money_or_confuse_is_refused(tmp_path: Path, old: str, new: str, sentence: str):

@@ -207,8 +207,7 @@ def environment(parts: DemoParts, data_dir: Path) -> dict[str, str]:
     """What a server is told to sell with these doubles."""
     return {
         "L402_ROOT_KEY": "5a" * 32,
-        "OPENAI_API_KEY": parts.upstream_key,
-        "OPENAI_BASE_URL": parts.openai_url,
+        **parts.upstream_environment,
         "PHOENIX_URL": parts.seller_url,
         "PHOENIX_PASSWORD": parts.seller_limited_password,
         "PHOENIX_TEST_URL": parts.payer_url,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -93,6 +93,8 @@ class Model:
     """Output tokens of one drawn image, by quality and size."""
     speech: schema.Speech | None = None
     """How many output tokens speech can be."""
+    forced: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields that upstream is sent for this model, whatever the buyer sent."""
 
     @property
     def meters_tokens(self) -> bool:
@@ -214,7 +216,7 @@ def _endpoint(rules: schema.Endpoint, terms: _Terms) -> Endpoint:
     except (jsonschema_rs.ValidationError, ValueError) as error:
         raise ValueError(f"{rules.path}: request.properties is not valid JSON Schema: {error}") from error
     models = {model.id: _model(model, terms.narrowed(model)) for model in rules.models}
-    return Endpoint(rules, PROTOCOLS[rules.protocol], validator, models)
+    return Endpoint(rules, PROTOCOLS[rules.protocol].spoken_by(rules), validator, models)
 
 
 def _model(rules: schema.Model, terms: _Terms) -> Model:
@@ -235,4 +237,5 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         vision=rules.vision,
         images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
         speech=rules.speech,
+        forced=rules.forced,
     )

@@ -117,7 +117,7 @@ def _order(place: Place, fields: dict[str, Any], attached: Attached | None, *, t
     cap, cap_is_ours = _output_cap(rules, model, fields)
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
     streaming = _streaming(endpoint, model, fields)
-    parameters = _parameters(endpoint, model, fields, cap=cap, cap_is_ours=cap_is_ours, streaming=streaming)
+    parameters = _parameters(endpoint, model, fields, cap=cap, streaming=streaming)
     return Order(
         api=place.api,
         endpoint=endpoint,
@@ -306,16 +306,18 @@ def _streaming(endpoint: Endpoint, model: Model, fields: dict[str, Any]) -> bool
 
 
 def _parameters(
-    endpoint: Endpoint, model: Model, fields: dict[str, Any], *, cap: int, cap_is_ours: bool, streaming: bool
+    endpoint: Endpoint, model: Model, fields: dict[str, Any], *, cap: int, streaming: bool
 ) -> dict[str, Any]:
     """What upstream is asked: the buyer's fields less what we drop, plus what we force."""
     rules = endpoint.rules.request
     removed = {*rules.dropped, *rules.identity, "stream", "stream_options"}
+    if rules.output_cap is not None:
+        removed |= {*rules.output_cap.fields}
     parameters = {name: value for name, value in fields.items() if name not in removed and value is not None}
-    parameters.update(rules.forced)
+    parameters |= {**rules.forced, **model.forced}
     if "model" in rules.properties:
         parameters["model"] = model.id
-    if cap_is_ours and rules.output_cap is not None:
+    if rules.output_cap is not None:
         parameters[rules.output_cap.inject] = cap
     if streaming:
         parameters |= endpoint.protocol.streamed(endpoint.rules)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lib.core.money import MILLION
 from lib.core.units import Unit
@@ -22,6 +22,23 @@ Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
 ImageSize = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
 SECONDS_PER_MINUTE = 60
+
+
+def _as_json(value: object) -> object:
+    """Numbers as JSON has them: what we read as exact decimals for the sake of prices is no number to others."""
+    match value:
+        case Decimal():
+            return float(value)
+        case dict():
+            return {name: _as_json(member) for name, member in cast("dict[str, object]", value).items()}
+        case list():
+            return [_as_json(member) for member in cast("list[object]", value)]
+        case _:
+            return value
+
+
+Json = Annotated[dict[str, Any], BeforeValidator(_as_json)]
+"""An object that is sent, shown or compiled as JSON."""
 
 
 class Strict(BaseModel):
@@ -159,6 +176,8 @@ class Model(Strict):
     """The largest output cap a buyer may ask for, in tokens; 0 where nothing is written, as for embeddings."""
     default_max_output: Count = 0
     """The output cap of a request that names none. Large enough for a reasoning model to answer."""
+    forced: Json = {}
+    """Fields sent upstream with this value for this model, beside what the endpoint forces."""
     shutdown: date | None = None
     """The day upstream turns the model off. From that day on it is not sold."""
 
@@ -191,13 +210,13 @@ class OutputCap(Strict):
     fields: Annotated[list[str], Field(min_length=1)]
     """Fields a buyer may use; two that differ are refused."""
     inject: str
-    """The field we send when the buyer sent none."""
+    """The field that upstream is sent: the buyer's cap, whichever field it came in, or the default."""
 
 
 class Request(Strict):
     """The validation rules of an endpoint's body. What is not allowed here is refused, before any invoice."""
 
-    properties: dict[str, Any]
+    properties: Json
     """JSON Schema (2020-12) of each allowed field."""
     required: list[str] = []
     """Fields without which the request is refused with `missing_required_field`."""
@@ -205,7 +224,7 @@ class Request(Strict):
     """The same for a JSON body where a form has files instead."""
     refused: dict[str, str] = {}
     """Fields we will not sell, each with the sentence that the buyer is told."""
-    forced: dict[str, Any] = {}
+    forced: Json = {}
     """Fields sent upstream with this value whatever the buyer sent."""
     identity: list[str] = []
     """Fields overwritten with a keyed hash of the buyer's account, so that upstream can tell buyers apart.
@@ -225,7 +244,7 @@ class E2e(Strict):
 
     required_field: str
     """The field whose absence must give 400 `missing_required_field`."""
-    invalid: dict[str, Any]
+    invalid: Json
     """Fields merged into the example that must give 400."""
     keyword: str
     """A word the happy answer must contain."""
@@ -236,9 +255,9 @@ class Example(Strict):
 
     content_type: Literal["json", "multipart"]
     """How the example is sent."""
-    body: dict[str, Any] | None = None
+    body: Json | None = None
     """The JSON body."""
-    fields: dict[str, Any] | None = None
+    fields: Json | None = None
     """The fields of a multipart body; a value `@name` is a sample file."""
     e2e: E2e
     """How it is tested."""
@@ -307,6 +326,11 @@ class Endpoint(Strict):
     """Whether `stream: true` is sold."""
     stream_options: bool = True
     """Whether a stream's usage must be asked for; false where upstream sends it anyway and refuses the question."""
+    reasoning_apart: bool = False
+    """Whether upstream counts thinking beside `completion_tokens`, not in it: what was written is then what
+    `total_tokens` leaves beside the prompt. For the protocol chat_completions."""
+    private_usage: list[str] = []
+    """Members of `usage` that buyers are not shown: what we pay, for one."""
     markup: Markup = None
     """Factor on upstream's prices; default: the API's."""
     minimum_msat: Minimum = None
@@ -333,6 +357,8 @@ class Endpoint(Strict):
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError(f"{self.path}: two models have the same id")
+        if self.protocol != "chat_completions" and (self.reasoning_apart or not self.stream_options):
+            raise ValueError(f"{self.path}: `reasoning_apart` and `stream_options` are for protocol chat_completions")
         if "model" not in self.request.properties and len(ids) > 1:
             raise ValueError(f"{self.path}: without the field `model` in request.properties only one model can be sold")
         for model in self.models:
@@ -512,6 +538,8 @@ class Config(Strict):
     """Bounds."""
     stop_loss: StopLoss = StopLoss()
     """When to stop selling."""
+    shared: dict[str, Any] = {}
+    """Whatever several endpoints have in common, to be named by YAML's anchors. Nothing reads it from here."""
     apis: Annotated[dict[Annotated[str, Field(pattern=API_NAME)], Api], Field(min_length=1)]
     """What is sold, by API name."""
 

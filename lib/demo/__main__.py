@@ -32,18 +32,18 @@ def _parser() -> argparse.ArgumentParser:
     default = Ports()
     parser = argparse.ArgumentParser(
         prog="python -m lib.demo",
-        description="Doubles for the demo: two Lightning wallets and an OpenAI. They pretend; no bitcoin moves.",
+        description="Doubles for the demo: two Lightning wallets and what is resold. They pretend; no bitcoin moves.",
     )
     parser.add_argument("--host", default=LOOPBACK, help="address to listen on (%(default)s)")
     parser.add_argument("--seller-port", type=int, default=default.seller, help="the seller's phoenixd (%(default)s)")
     parser.add_argument("--payer-port", type=int, default=default.payer, help="the payer's phoenixd (%(default)s)")
-    parser.add_argument("--openai-port", type=int, default=default.openai, help="OpenAI (%(default)s)")
+    parser.add_argument("--openai-port", type=int, default=default.openai, help="all upstreams (%(default)s)")
     parser.add_argument("--control-port", type=int, default=default.control, help="knobs and journal (%(default)s)")
     parser.add_argument(
         "--journal-entries",
         type=int,
         default=MAX_ENTRIES,
-        help="how many of the newest requests to OpenAI are remembered (%(default)s)",
+        help="how many of the newest requests to upstreams are remembered (%(default)s)",
     )
     parser.add_argument(
         "--print-ports",
@@ -76,6 +76,8 @@ def _announce(doubles: Doubles) -> None:
         f"  seller's phoenixd  {doubles.seller.url}",
         f"  payer's phoenixd   {doubles.payer.url}",
         f"  OpenAI             {doubles.openai.url}/v1",
+        f"  Anthropic          {doubles.openai.url}/anthropic/v1",
+        f"  search             {doubles.openai.url}/tavily",
         f"  control            {doubles.control.url}",
     )
     sys.stderr.write("\n".join(lines) + "\n")

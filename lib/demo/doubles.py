@@ -1,4 +1,4 @@
-"""All doubles together: two nodes on one network, an OpenAI, and the control port, each on its own port."""
+"""All doubles together: two nodes on one network, the upstreams, and the control port, each on its own port."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from lib.demo.control import Control
 from lib.demo.journal import MAX_ENTRIES, Journal
 from lib.demo.network import Network
-from lib.demo.openai import OpenAIDouble
 from lib.demo.phoenixd import Phoenixd
 from lib.demo.scenario import Scenario, Stage
 from lib.demo.servers import Server
+from lib.demo.upstream import UpstreamDoubles
 from lib.demo.wallet import MSAT_PER_SAT
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Doubles:
         payer = Phoenixd(
             self.network, self.network.payer, full_password=PAYER_PASSWORD, limited_password=PAYER_LIMITED_PASSWORD
         )
-        upstream = OpenAIDouble(key=UPSTREAM_KEY, stage=self.stage, journal=self.journal)
+        upstream = UpstreamDoubles(key=UPSTREAM_KEY, stage=self.stage, journal=self.journal)
         self.seller = Server(seller.app(), host=host, port=ports.seller)
         self.payer = Server(payer.app(), host=host, port=ports.payer)
         self.openai = Server(upstream, host=host, port=ports.openai)

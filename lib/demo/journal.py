@@ -1,4 +1,4 @@
-"""What reached the OpenAI double, in order of arrival, so that tests can prove what was and was not sent."""
+"""What reached the doubles of upstreams, in order of arrival, so that tests can prove what was and was not sent."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 MAX_ENTRIES = 10_000
 KEY_DIGEST_CHARACTERS = 12
+KEY_HEADERS = frozenset({"authorization", "x-api-key"})
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class Journal:
         self, *, method: str, path: str, query: str, authorized: bool, headers: dict[str, str], body: bytes
     ) -> Entry:
         """Note a request; the caller completes the entry as it answers. The key is kept only as a digest."""
-        shown = {name: redacted(value) if name == "authorization" else value for name, value in headers.items()}
+        shown = {name: redacted(value) if name in KEY_HEADERS else value for name, value in headers.items()}
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         entry = Entry(at, method, path, query, authorized, shown, _body_value(body))
         self._entries.append(entry)

@@ -7,24 +7,21 @@ import hashlib
 import itertools
 import json
 import math
-import re
 import struct
 import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from lib.demo.words import DEFAULT_REASONING_TOKENS, canned_text, pieces_of, text_of, tokens_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lib.demo.scenario import Scenario
 
-BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 3
 TOKENS_PER_REPLY = 3
-DEFAULT_REASONING_TOKENS = 64
-SAY = re.compile(r"\bsay (\w+)", re.IGNORECASE)
-"""The one wish that the double grants: the word that a prompt asks it to say."""
 EMBEDDING_DIMENSIONS = {"text-embedding-3-large": 3_072}
 DEFAULT_DIMENSIONS = 1_536
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "text-embedding-3-small", "text-embedding-3-large")
@@ -76,7 +73,7 @@ def chat_answer(body: dict[str, Any], scenario: Scenario) -> ChatAnswer:
     if scenario.reasoning_only:
         reasoning, pieces, finish = (cap or DEFAULT_REASONING_TOKENS) * choices, list[str](), "length"
     else:
-        pieces = _pieces(_text(body, scenario), scenario)
+        pieces = pieces_of(canned_text(_texts(body), scenario), scenario)
         finish = "length" if cap is not None and len(pieces) > cap else "stop"
         reasoning, pieces = 0, pieces[:cap]
     return ChatAnswer(
@@ -90,23 +87,18 @@ def chat_answer(body: dict[str, Any], scenario: Scenario) -> ChatAnswer:
     )
 
 
-def prompt_tokens(messages: list[Any]) -> int:
-    """About four bytes a token, three for each message and three for the reply."""
-    return sum(TOKENS_PER_MESSAGE + tokens_of(message_text(message)) for message in messages) + TOKENS_PER_REPLY
-
-
-def tokens_of(text: str) -> int:
-    """Bytes / 4, rounded up."""
-    return -(-len(text.encode()) // BYTES_PER_TOKEN)
+def _texts(body: dict[str, Any]) -> list[str]:
+    return [message_text(message) for message in body["messages"]]
 
 
 def message_text(message: Any) -> str:
-    """The text of a message: its content, or the text parts of it. Other parts count as their JSON."""
-    fields = cast("dict[str, Any]", message) if isinstance(message, dict) else {"content": message}
-    content = fields.get("content")
-    if isinstance(content, list):
-        return " ".join(_part_text(part) for part in cast("list[Any]", content))
-    return content if isinstance(content, str) else ""
+    """The text of a message."""
+    return text_of(cast("dict[str, Any]", message).get("content") if isinstance(message, dict) else message)
+
+
+def prompt_tokens(messages: list[Any]) -> int:
+    """About four bytes a token, three for each message and three for the reply."""
+    return sum(TOKENS_PER_MESSAGE + tokens_of(message_text(message)) for message in messages) + TOKENS_PER_REPLY
 
 
 def embedding_answer(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -122,41 +114,6 @@ def embedding_answer(body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, An
     tokens = sum(tokens_of(item) if isinstance(item, str) else len(item) for item in inputs)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": data, "model": body["model"]}, usage
-
-
-def _text(body: dict[str, Any], scenario: Scenario) -> str:
-    if scenario.content is not None:
-        return scenario.content
-    texts = [message_text(message) for message in body["messages"]]
-    words = sum(len(text.split()) for text in texts)
-    noun = "word" if words == 1 else "words"
-    asked = SAY.search(texts[-1]) if texts else None
-    said = f"{asked[1].capitalize()}! " if asked else ""
-    return f"{said}This is a canned answer of the demo: no model was asked. Your prompt had {words} {noun}."
-
-
-def _pieces(text: str, scenario: Scenario) -> list[str]:
-    """Words with their leading spaces; or as many and as long as the scenario says."""
-    words = re.findall(r"\s*\S+|\s+", text)
-    if scenario.chunk_bytes is not None:
-        filler = itertools.cycle(text.encode("ascii", "replace").decode() or ".")
-        count = len(words) if scenario.chunks is None else scenario.chunks
-        return ["".join(itertools.islice(filler, scenario.chunk_bytes)) for _ in range(count)]
-    if scenario.chunks is None:
-        return words
-    if scenario.content is not None:
-        return _slices(text, scenario.chunks)
-    return list(itertools.islice(itertools.cycle(words), scenario.chunks))
-
-
-def _slices(text: str, count: int) -> list[str]:
-    """`count` pieces of nearly one length whose sum is the text."""
-    return [text[len(text) * i // count : len(text) * (i + 1) // count] for i in range(count)]
-
-
-def _part_text(part: Any) -> str:
-    text = cast("dict[str, Any]", part).get("text") if isinstance(part, dict) else part
-    return text if isinstance(text, str) else json.dumps(part)
 
 
 def _embedding_inputs(given: Any) -> list[str | list[int]]:

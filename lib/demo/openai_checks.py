@@ -4,13 +4,59 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from lib.demo.exchange import Refusal
+
+if TYPE_CHECKING:
+    from lib.demo.exchange import Exchange
 
 MAX_CHOICES = 128
-KNOWN_MODELS = re.compile(r"^(gpt-|chatgpt-|o[0-9]|text-embedding-)")
+MIN_RESPONSE_TOKENS = 16
+MAX_QUESTIONS = 400
+KNOWN_MODELS = re.compile(r"^(gpt-|chatgpt-|o[0-9]|text-embedding-|omni-moderation-)")
+RESPONSE_PARAMETERS = frozenset(
+    [
+        "background",
+        "conversation",
+        "include",
+        "input",
+        "instructions",
+        "max_output_tokens",
+        "max_tool_calls",
+        "metadata",
+        "model",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "prompt",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning",
+        "safety_identifier",
+        "service_tier",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "text",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "truncation",
+        "user",
+    ]
+)
+MODERATION_PARAMETERS = frozenset({"input", "model"})
+DECISION_PARAMETERS = frozenset(
+    {"input", "model", "prompt_cache_key", "prompt_cache_options", "questions", "safety_identifier"}
+)
+DECISION_MODELS = frozenset({"gpt-6-luna"})
+QUESTIONS = frozenset({"predicate", "choice", "score"})
 
 
-class Refused(Exception):
+class Refused(Refusal):
     """The request is answered with this status and OpenAI error body."""
 
     def __init__(
@@ -22,9 +68,7 @@ class Refused(Exception):
         param: str | None = None,
         code: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+        super().__init__(status, {"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
 def check_key(authorization: str | None, key: str) -> None:
@@ -36,6 +80,14 @@ def check_key(authorization: str | None, key: str) -> None:
         )
     if given != key:
         raise Refused(401, f"Incorrect API key provided: {given[:3]}****.", code="invalid_api_key")
+
+
+def json_of(exchange: Exchange) -> Any:
+    """The body. Raises Refused (400)."""
+    try:
+        return exchange.body()
+    except ValueError:
+        raise Refused(400, "We could not parse the JSON body of your request.") from None
 
 
 def check_chat(body: Any) -> dict[str, Any]:
@@ -72,6 +124,49 @@ def check_embeddings(body: Any) -> dict[str, Any]:
     return fields
 
 
+def check_responses(body: Any) -> dict[str, Any]:
+    """The body of a response, validated as far as the double reads it. Raises Refused (400, 404)."""
+    fields = _object(body)
+    _known(fields, RESPONSE_PARAMETERS)
+    _model(fields)
+    _input(fields)
+    _integer(fields, "max_output_tokens", MIN_RESPONSE_TOKENS, None)
+    _stream(fields)
+    _known(fields.get("stream_options") or {}, frozenset({"include_obfuscation"}), "stream_options.")
+    earlier = fields.get("previous_response_id")
+    if earlier is not None:
+        text = f"Previous response with id '{earlier}' not found."
+        raise Refused(400, text, param="previous_response_id", code="previous_response_not_found")
+    return fields
+
+
+def check_moderations(body: Any) -> dict[str, Any]:
+    """The body of a moderation. Raises Refused (400, 404)."""
+    fields = _object(body)
+    _known(fields, MODERATION_PARAMETERS)
+    if fields.get("model") is not None:
+        _model(fields)
+    _input(fields)
+    return fields
+
+
+def check_decisions(body: Any) -> dict[str, Any]:
+    """The body of a decision. Raises Refused (400, 404)."""
+    fields = _object(body)
+    _known(fields, DECISION_PARAMETERS)
+    _model(fields)
+    if fields["model"] not in DECISION_MODELS:
+        text = f"The model `{fields['model']}` is not supported with the decisions endpoint."
+        raise Refused(400, text, param="model", code="unsupported_model")
+    _input(fields)
+    questions = _present(fields, "questions")
+    if not isinstance(questions, list) or not 1 <= len(cast("list[Any]", questions)) <= MAX_QUESTIONS:
+        raise _wrong_type("questions", f"an array of 1 to {MAX_QUESTIONS} objects", questions)
+    for at, question in enumerate(cast("list[Any]", questions)):
+        _question(question, f"questions[{at}]")
+    return fields
+
+
 def default_error(status: int) -> dict[str, Any]:
     """What OpenAI says with this status, when a scenario asks for the status only."""
     kind, code, message = {
@@ -94,6 +189,32 @@ def _object(body: Any) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Refused(400, "We could not parse the JSON body of your request.")
     return cast("dict[str, Any]", body)
+
+
+def _known(fields: dict[str, Any], names: frozenset[str], where: str = "") -> None:
+    for name in fields:
+        if name not in names:
+            raise Refused(400, f"Unknown parameter: '{where}{name}'.", param=f"{where}{name}", code="unknown_parameter")
+
+
+def _input(fields: dict[str, Any]) -> None:
+    given = _present(fields, "input")
+    if not isinstance(given, (str, list)):
+        raise _wrong_type("input", "a string or an array", given)
+    if not given:
+        raise Refused(400, "Invalid 'input': empty.", param="input", code="invalid_value")
+
+
+def _question(question: Any, where: str) -> None:
+    fields = cast("dict[str, Any]", question) if isinstance(question, dict) else {}
+    kind = fields.get("type")
+    if kind not in QUESTIONS:
+        raise Refused(400, f"Invalid value: '{kind}'.", param=f"{where}.type", code="invalid_value")
+    needed = {"choice": "choices", "score": "levels"}.get(str(kind))
+    for name in ("instructions", *([needed] if needed else [])):
+        if not fields.get(name):
+            text = f"Missing required parameter: '{where}.{name}'."
+            raise Refused(400, text, param=f"{where}.{name}", code="missing_required_parameter")
 
 
 def _present(fields: dict[str, Any], name: str) -> Any:

@@ -1,15 +1,14 @@
-"""A chat completion as OpenAI's events, with the scenario's accidents at their exact places."""
+"""A chat completion as OpenAI's events."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+from lib.demo.stream import data_event, with_usage
 
-    from lib.demo.journal import Entry
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lib.demo.openai_answers import ChatAnswer
     from lib.demo.scenario import Scenario
 
@@ -22,39 +21,11 @@ IN_BAND_ERROR = {
 }
 
 
-class CutOff(Exception):
-    """The scenario ends the connection here; what was written before goes out."""
+class ChatStream:
+    """Chunks of choices, the usage chunk last if it was asked for, and `[DONE]`."""
 
-
-async def chat_events(
-    answer: ChatAnswer, scenario: Scenario, entry: Entry, *, include_usage: bool
-) -> AsyncGenerator[bytes, None]:
-    """All events, the usage chunk last. Keeps the entry's usage true at every step. Raises CutOff."""
-    chunk = _ChunkWriter(answer, include_usage=include_usage)
-    for index in range(len(answer.choices)):
-        yield chunk.choice(index, {"role": "assistant", "content": "", "refusal": None})
-    for emitted, (index, piece) in enumerate(answer.interleaved()):
-        if emitted in (scenario.cut_after_chunks, scenario.error_in_band_after_chunks):
-            break
-        await asyncio.sleep(scenario.chunk_delay_ms / 1000)
-        entry.usage = answer.usage(emitted + 1)
-        entry.text_bytes += len(piece.encode())
-        yield chunk.choice(index, {"content": piece})
-    if scenario.cut_after_chunks is not None:
-        raise CutOff
-    if scenario.error_in_band_after_chunks is not None:
-        yield _event({"error": IN_BAND_ERROR})
-        return
-    for index in range(len(answer.choices)):
-        yield chunk.choice(index, {}, answer.finish_reason)
-    for text in scenario.usage_texts(answer.usage()) if include_usage else ():
-        yield chunk.usage(text)
-    if not scenario.no_done:
-        yield DONE
-
-
-class _ChunkWriter:
-    def __init__(self, answer: ChatAnswer, *, include_usage: bool) -> None:
+    def __init__(self, answer: ChatAnswer, scenario: Scenario, *, include_usage: bool) -> None:
+        self._answer, self._scenario, self._include_usage = answer, scenario, include_usage
         self._null_usage = {"usage": None} if include_usage else {}
         self._head: dict[str, Any] = {
             "id": answer.id,
@@ -65,16 +36,39 @@ class _ChunkWriter:
             "system_fingerprint": None,
         }
 
-    def choice(self, index: int, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+    def pieces(self) -> Iterator[tuple[int, str]]:
+        """All choices grow side by side."""
+        return self._answer.interleaved()
+
+    def usage(self, emitted: int) -> dict[str, Any]:
+        """OpenAI's usage object."""
+        return self._answer.usage(emitted)
+
+    def begin(self) -> Iterator[bytes]:
+        """Each choice says its role."""
+        for index in range(len(self._answer.choices)):
+            yield self._choice(index, {"role": "assistant", "content": "", "refusal": None})
+
+    def piece(self, index: int, text: str) -> bytes:
+        """A chunk of one choice."""
+        return self._choice(index, {"content": text})
+
+    def error(self) -> bytes:
+        """As OpenAI breaks off."""
+        return data_event({"error": IN_BAND_ERROR})
+
+    def end(self) -> Iterator[bytes]:
+        """Each choice says why it ended; then a chunk for each usage, without choices."""
+        for index in range(len(self._answer.choices)):
+            yield self._choice(index, {}, self._answer.finish_reason)
+        for text in self._scenario.usage_texts(self._answer.usage()) if self._include_usage else ():
+            yield f"data: {with_usage({**self._head, 'choices': []}, [text])}\n\n".encode()
+
+    def done(self) -> bytes:
+        """No JSON."""
+        return DONE
+
+    def _choice(self, index: int, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
         """A normal chunk: it has `usage: null` where a usage chunk will follow."""
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return _event({**self._head, "choices": [choice], **self._null_usage})
-
-    def usage(self, text: str) -> bytes:
-        """The final chunk: no choices, and the usage as JSON text."""
-        head = json.dumps({**self._head, "choices": []})
-        return f'data: {head[:-1]}, "usage": {text}}}\n\n'.encode()
-
-
-def _event(value: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+        return data_event({**self._head, "choices": [choice], **self._null_usage})

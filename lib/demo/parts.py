@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lib.demo import doubles as passwords
+from lib.demo.anthropic import Anthropic
 from lib.demo.doubles import Doubles, Ports
 from lib.demo.invoice import read_invoice
 from lib.demo.network import PaymentFailed
 from lib.demo.scenario import Scenario
+from lib.demo.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -46,6 +48,23 @@ class DemoParts:
     def openai_url(self) -> str:
         """With `/v1`, for OPENAI_BASE_URL."""
         return f"{self.doubles.openai.url}/v1"
+
+    @property
+    def anthropic_url(self) -> str:
+        """With `/v1`, for ANTHROPIC_BASE_URL."""
+        return f"{self.doubles.openai.url}{Anthropic.prefix}/v1"
+
+    @property
+    def search_url(self) -> str:
+        """For TAVILY_BASE_URL."""
+        return f"{self.doubles.openai.url}{Search.prefix}"
+
+    @property
+    def upstream_environment(self) -> dict[str, str]:
+        """What a server is told to buy here all that is pretended here."""
+        urls = {"OPENAI": self.openai_url, "ANTHROPIC": self.anthropic_url, "TAVILY": self.search_url}
+        keys = {f"{name}_API_KEY": self.upstream_key for name in urls}
+        return {**keys, **{f"{name}_BASE_URL": url for name, url in urls.items()}}
 
     @property
     def control_url(self) -> str:

@@ -1,4 +1,4 @@
-"""How the OpenAI double misbehaves, set from outside while it runs: one scenario for every request, or a mix."""
+"""How the doubles of upstreams misbehave, set from outside while it runs: one scenario for every request, or a mix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ class Scenario(BaseModel):
     reasoning_only: bool = Field(default=False, description="All tokens went into reasoning; the answer is empty.")
     cut_after_chunks: Count | None = Field(default=None, description="The connection ends after this many chunks.")
     error_in_band_after_chunks: Count | None = Field(default=None, description="An error event, then the end.")
-    no_done: bool = Field(default=False, description="The stream ends without `data: [DONE]`.")
+    failed: bool = Field(default=False, description="A response (of OpenAI's Responses) ends as one that failed.")
+    no_done: bool = Field(default=False, description="The stream ends without its last event, `[DONE]` for one.")
     close_before_answer: bool = Field(default=False, description="The connection ends once the request was read.")
     redirect: bool = Field(default=False, description="302 to another address of this double.")
     not_json: bool = Field(default=False, description="200 with a page of HTML.")

@@ -100,6 +100,7 @@ def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None)
         "content_type": rules.content_type,
         "streaming": rules.streaming,
         "limits": {"max_body_bytes": rules.max_body_bytes},
+        "typical": rules.typical.model_dump(mode="json", exclude_none=True),
         "models": [_model(model, endpoint, price) for model in _on_sale(endpoint, today)],
         "example": rules.example.model_dump(mode="json"),
     }

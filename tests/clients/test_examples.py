@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from lib.core import catalog
-from lib.core.examples import ORIGIN, TOKEN, CodeExample, examples_of
+from lib.core.examples import ORIGIN, TOKEN, CodeExample, examples_of, guides
 from lib.core.money import Msat
 from lib.core.schema import Config
 from lib.store.ledger import Owner
@@ -130,6 +130,20 @@ async def test_an_example_buys_its_answer_as_it_stands(world: World, tmp_path: P
         assert_asked(world, path, call)
         spent = before - await balance_of(world, desk.token)
         assert (spent > Msat.ZERO) == (TOKEN in example.code), "who pays by token is charged, others are not"
+
+
+@pytest.mark.parametrize("example", guides(), ids=lambda example: example.id)
+async def test_a_guide_works_as_it_stands(world: World, tmp_path: Path, example: CodeExample):
+    """Topping up ends with a token that is worth what was paid."""
+    if shutil.which("jq") is None:
+        pytest.skip("no jq here")
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    async with opened_desk(world, folder) as desk:
+        ran = await desk.run(example)
+
+        assert ran.code == 0, f"{ran.out}\n{ran.err}"
+        assert '"available_msat":1000000' in ran.out and "Your token: alb_" in ran.out, ran.out
 
 
 def assert_asked(world: World, path: str, call: Mapping[str, Any]) -> None:

@@ -312,14 +312,14 @@ async def test_upstream_gets_the_body_that_was_priced(world: World):
 
 
 async def test_the_buyer_s_own_cap_is_kept(world: World):
-    """Under the name it was sent with; ours is not injected beside it."""
+    """In the provider's own field, whichever of the two it was sent in; ours is not sent beside it."""
     asked = {**HELLO, "max_tokens": 50}
     paid = await world.pay(await world.ask(asked))
 
     await world.ask(asked, paid)
 
     body = world.parts.journal()[0]["body"]
-    assert body["max_tokens"] == 50 and "max_completion_tokens" not in body
+    assert body["max_completion_tokens"] == 50 and "max_tokens" not in body
 
 
 async def test_upstream_can_tell_accounts_apart_but_not_who_they_are(world: World):

@@ -12,10 +12,10 @@ import orjson
 
 from lib.core.sse import EVENT_MAX_BYTES, EventKind, encoded
 from lib.core.units import Unit
-from lib.core.usage import Reading
+from lib.core.usage import Reading, object_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from lib.core.catalog import Model
     from lib.core.errors import ApiError
@@ -76,6 +76,10 @@ class Protocol:
 
     event_max_bytes: ClassVar[int] = EVENT_MAX_BYTES
     """The largest event of a stream."""
+
+    def spoken_by(self, endpoint: Endpoint) -> Protocol:
+        """The protocol as this endpoint's upstream speaks it."""
+        return self
 
     def amend(self, fields: dict[str, Any]) -> None:
         """Check what JSON Schema cannot say, and fill in what must not be left open. Raises ApiError."""
@@ -147,6 +151,13 @@ class Protocol:
         """An event that says what was used, with what it costs here."""
         usage = payload.get("usage")
         return {**payload, "usage": {**cast("dict[str, Any]", usage), **price}} if isinstance(usage, dict) else payload
+
+    def published(self, payload: dict[str, Any], private: Collection[str]) -> dict[str, Any]:
+        """An event or a whole answer without those members of its usage that are no business of the buyer's."""
+        usage = object_of(payload.get("usage"))
+        if usage.keys().isdisjoint(private):
+            return payload
+        return {**payload, "usage": {name: value for name, value in usage.items() if name not in private}}
 
     def without_usage(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         """The same event for a buyer who did not ask for the usage; None if nothing is left to say."""

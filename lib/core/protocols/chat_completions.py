@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lib.core.protocols import images
 from lib.core.protocols.base import Protocol
 from lib.core.sse import EventKind, encoded
-from lib.core.usage import Usage, list_of, object_of, text_bytes
+from lib.core.usage import Usage, count_of, list_of, object_of, text_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,6 +23,14 @@ class ChatCompletions(Protocol):
 
     name = "chat_completions"
     writes = True
+
+    def __init__(self, *, reasoning_apart: bool = False) -> None:
+        """`reasoning_apart`: upstream counts thinking beside the completion, not in it."""
+        self._usage_of = usage_with_reasoning_apart if reasoning_apart else usage_of
+
+    def spoken_by(self, endpoint: Endpoint) -> Protocol:
+        """Some providers count otherwise."""
+        return ChatCompletions(reasoning_apart=endpoint.reasoning_apart)
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages and tools."""
@@ -49,7 +57,7 @@ class ChatCompletions(Protocol):
             if isinstance(reason, str):
                 reading.finish_reasons.add(reason)
             reading.visible_bytes += text_bytes(choice.get("delta") or choice.get("message") or {})
-        reading.usage = usage_of(payload.get("usage")) or reading.usage
+        reading.usage = self._usage_of(payload.get("usage")) or reading.usage
         if payload.get("error") is not None:
             reading.failed = True
             return EventKind.ERROR
@@ -79,3 +87,20 @@ def usage_of(value: object) -> Usage | None:
         cache_write=details.get("cache_write_tokens"),
         reasoning=object_of(usage.get("completion_tokens_details")).get("reasoning_tokens"),
     )
+
+
+def usage_with_reasoning_apart(value: object) -> Usage | None:
+    """The same where thinking is counted beside the completion, as xAI and Gemini do; None if it cannot be believed.
+
+    What was written is what the total leaves beside the prompt: so it is right also where thinking is not told apart,
+    and where a provider has begun to count as OpenAI does. Without a usable total it is the sum of both.
+    """
+    usage = object_of(value)
+    prompt, said = count_of(usage.get("prompt_tokens"), required=True), count_of(usage.get("completion_tokens"))
+    details = object_of(usage.get("completion_tokens_details"))
+    total, thought = count_of(usage.get("total_tokens"), required=True), count_of(details.get("reasoning_tokens"))
+    if prompt is None or said is None or thought is None:
+        return None
+    written = said + thought if total is None or total < prompt + said else total - prompt
+    told = {**details, "reasoning_tokens": thought or written - said}
+    return usage_of({**usage, "completion_tokens": written, "completion_tokens_details": told})

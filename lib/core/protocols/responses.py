@@ -10,7 +10,7 @@ from lib.core.sse import EventKind
 from lib.core.usage import Usage, list_of, object_of, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from lib.core.protocols.images import Found
     from lib.core.usage import Reading
@@ -51,6 +51,15 @@ class Responses(Protocol):
         if isinstance(kind, str) and kind.endswith(".delta"):
             reading.visible_bytes += text_bytes(payload.get("delta"))
         return EventKind.TEXT
+
+    def published(self, payload: dict[str, Any], private: Collection[str]) -> dict[str, Any]:
+        """In a stream the usage is inside of the response."""
+        response = object_of(payload.get("response"))
+        return (
+            {**payload, "response": super().published(response, private)}
+            if response
+            else super().published(payload, private)
+        )
 
     def priced(self, payload: dict[str, Any], price: dict[str, int]) -> dict[str, Any]:
         """The usage is inside of the response."""

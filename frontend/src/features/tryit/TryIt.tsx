@@ -16,10 +16,12 @@ import { refusalIn, useQuote } from "./useQuote";
 interface TryItProps {
   readonly api: Api;
   readonly endpoint: Endpoint;
+  /** Told which model was chosen, for what stands beside the form. */
+  readonly onModel?: (id: string) => void;
 }
 
 /** A form for one endpoint that is paid for and answered here. */
-export function TryIt({ api, endpoint }: TryItProps) {
+export function TryIt({ api, endpoint, onModel }: TryItProps) {
   const [draft, setDraft] = useState<Draft>(() => draftOf(endpoint));
   const heading = useRef<HTMLHeadingElement>(null);
   const { run, start, fetchAgain, stop } = useRun(heading);
@@ -37,6 +39,12 @@ export function TryIt({ api, endpoint }: TryItProps) {
     title: [model?.id, endpoint.title].filter(Boolean).join(" · "),
     expectedSats: quote?.amount_sats ?? null,
   };
+
+  function change(next: Draft) {
+    const chosen = next.body["model"];
+    if (typeof chosen === "string" && chosen !== draft.body["model"]) onModel?.(chosen);
+    setDraft(next);
+  }
 
   if (!api.available) {
     return (
@@ -60,7 +68,7 @@ export function TryIt({ api, endpoint }: TryItProps) {
           event.preventDefault();
         }}
       >
-        <RequestForm endpoint={endpoint} draft={draft} onChange={setDraft} />
+        <RequestForm endpoint={endpoint} draft={draft} onChange={change} />
         <RunBar
           busy={isBusy(run.phase)}
           asking={run.phase === "asking"}
