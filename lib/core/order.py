@@ -298,7 +298,7 @@ def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:
 def _streaming(endpoint: Endpoint, model: Model, fields: dict[str, Any]) -> bool:
     """Whether to stream."""
     streaming = endpoint.protocol.streams(model, fields)
-    if streaming and not endpoint.rules.streaming:
+    if fields.get("stream") and not endpoint.rules.streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "Streaming is not sold here.", param="stream")
     if "stream_options" in fields and not streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "`stream_options` needs `stream: true`.", param="stream_options")

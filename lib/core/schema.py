@@ -453,9 +453,9 @@ class Limits(Strict):
     """Unpaid requests from one address."""
     unpaid_per_network_per_minute: Positive = 240
     """Unpaid requests from one /24 (IPv4) or /48 (IPv6)."""
-    unpaid_uploads_per_ip_per_minute: Positive = 6
+    unpaid_uploads_per_ip_per_minute: Positive = 20
     """Unpaid forms with files from one address: each is read and measured before it can be invoiced."""
-    unpaid_uploads_per_network_per_minute: Positive = 24
+    unpaid_uploads_per_network_per_minute: Positive = 80
     """The same from one /24 (IPv4) or /48 (IPv6)."""
     upload_space_bytes: Positive = 1_073_741_824
     """Disk space that uploads may take at once in one process; half of it for those who have proven nothing."""
