@@ -196,6 +196,10 @@ class Model(Strict):
             raise ValueError(f"model {self.id}: default_max_output must not exceed max_output")
         return self
 
+    def output_is_open(self, protocol: str) -> bool:
+        """Nothing bounds the tokens of what it draws or speaks."""
+        return {"images": self.images, "speech": self.speech}.get(protocol, True) is None
+
     def apart(self) -> dict[Unit, Decimal]:
         """Dollars for one unit of what is billed beside tokens."""
         minute, characters = self.per_minute, self.per_million_characters
@@ -223,6 +227,8 @@ class Request(Strict):
     """JSON Schema (2020-12) of each allowed field."""
     required: list[str] = []
     """Fields without which the request is refused with `missing_required_field`."""
+    required_in_json: list[str] = []
+    """The same for a JSON body where a form has files instead."""
     refused: dict[str, str] = {}
     """Fields we will not sell, each with the sentence that the buyer is told."""
     forced: Json = {}
@@ -368,6 +374,8 @@ class Endpoint(Strict):
         if "model" not in self.request.properties and len(ids) > 1:
             raise ValueError(f"{self.path}: without the field `model` in request.properties only one model can be sold")
         for model in self.models:
+            if model.tokens is not None and model.tokens.output and model.output_is_open(self.protocol):
+                raise ValueError(f"{self.path}: {model.id} needs `images` or `speech`, which bound what it can cost")
             if (self.request.output_cap is None) != (model.default_max_output == 0):
                 raise ValueError(
                     f"{self.path}: {model.id} must have default_max_output exactly if request.output_cap is given"
@@ -457,9 +465,9 @@ class Limits(Strict):
     """Unpaid requests from one address."""
     unpaid_per_network_per_minute: Positive = 240
     """Unpaid requests from one /24 (IPv4) or /48 (IPv6)."""
-    unpaid_uploads_per_ip_per_minute: Positive = 6
+    unpaid_uploads_per_ip_per_minute: Positive = 20
     """Unpaid forms with files from one address: each is read and measured before it can be invoiced."""
-    unpaid_uploads_per_network_per_minute: Positive = 24
+    unpaid_uploads_per_network_per_minute: Positive = 80
     """The same from one /24 (IPv4) or /48 (IPv6)."""
     upload_space_bytes: Positive = 1_073_741_824
     """Disk space that uploads may take at once in one process; half of it for those who have proven nothing."""
