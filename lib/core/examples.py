@@ -80,6 +80,29 @@ def examples_of(api: Api, endpoint: Endpoint) -> list[CodeExample]:
     return [_curl_l402(call), _curl_token(call), _python(call), _javascript(call), _l402_client(call)]
 
 
+def guides() -> list[CodeExample]:
+    """Programs that belong to no endpoint."""
+    return [CodeExample("topup", "Top up", "bash", "curl and jq", TOPUP)]
+
+
+TOPUP = f"""# 1. Ask for an invoice.
+OFFER=$(curl -sS {ORIGIN}/topup -H 'Content-Type: application/json' -d '{{"amount_sats": 1000}}')
+MACAROON=$(jq -r .macaroon <<<"$OFFER")
+jq -r '"Pay \\(.amount_sats) sats: \\(.invoice)"' <<<"$OFFER"
+
+# 2. Pay with any Lightning wallet. It shows the preimage.
+printf 'Preimage: ' && read -r PREIMAGE
+
+# 3. Claim the token. It is shown this once.
+TOKEN=$(curl -sS {ORIGIN}/topup/claim -H 'Content-Type: application/json' \\
+  -d "{{\\"macaroon\\": \\"$MACAROON\\", \\"preimage\\": \\"$PREIMAGE\\"}}" | jq -r .token)
+echo "Your token: $TOKEN"
+
+# 4. What is on it.
+curl -sS {ORIGIN}/api/balance -H "Authorization: Bearer $TOKEN"
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class SampleFile:
     """A file beside the program, in place of the `@name` of an example's multipart field."""

@@ -86,6 +86,8 @@ class Endpoint(Shape):
     content_type: str
     streaming: bool
     limits: Limits
+    typical: dict[str, float]
+    """What a typical call is: `input_tokens` it reads, `output_tokens` it writes, …"""
     models: list[Model]
     example: Example
 
@@ -169,6 +171,12 @@ class EndpointDetail(Shape):
     api: str
     endpoint: Endpoint
     parameters: Parameters
+    examples: list[CodeExample]
+
+
+class Guides(Shape):
+    """Programs that belong to no endpoint."""
+
     examples: list[CodeExample]
 
 

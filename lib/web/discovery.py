@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -11,10 +12,10 @@ from starlette.responses import PlainTextResponse, Response
 
 from lib.core.catalog import Api, Endpoint
 from lib.core.errors import ApiError, Code
-from lib.core.examples import examples_of
+from lib.core.examples import examples_of, guides
 from lib.services import Services
 from lib.web.catalog_view import endpoint_view, typical_msat
-from lib.web.contract import EndpointDetail, ErrorTable
+from lib.web.contract import EndpointDetail, ErrorTable, Guides
 from lib.web.openapi import openapi_document
 from lib.web.replies import Json, TellingRoute
 from lib.web.routes import services_of
@@ -50,10 +51,7 @@ async def get_endpoint(request: Request, api: str, path: str) -> Json:
     place = services.catalog.find("POST", f"/{api}/{path}")
     if place is None:
         raise ApiError(Code.API_NOT_FOUND)
-    examples = [
-        {"id": found.id, "title": found.title, "language": found.language, "needs": found.needs, "code": found.code}
-        for found in examples_of(place.api, place.endpoint)
-    ]
+    examples = [asdict(found) for found in examples_of(place.api, place.endpoint)]
     body = {
         "api": place.api.name,
         "endpoint": endpoint_view(place.api, place.endpoint, services),
@@ -61,6 +59,12 @@ async def get_endpoint(request: Request, api: str, path: str) -> Json:
         "examples": examples,
     }
     return Json(body, headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/api/examples", response_model=Guides)
+async def get_examples() -> Json:
+    """Programs that belong to no endpoint, as topping up."""
+    return Json({"examples": [asdict(found) for found in guides()]}, headers=KEPT)
 
 
 @router.get("/.well-known/l402-services", include_in_schema=False)

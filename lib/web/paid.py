@@ -14,13 +14,14 @@ from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Proven
 from lib.core.money import Msat
 from lib.core.order import Order
+from lib.metrics import Metrics
 from lib.reservation import Reservation, Wish
 from lib.services import Services
 from lib.store.ledger import idempotency_digest
 from lib.upstream import UpstreamFailure
 from lib.web.body import ClientLeft
-from lib.web.free import count_unpaid, is_used_up
-from lib.web.orders import read_order
+from lib.web.free import count_unpaid, count_unpaid_upload, is_used_up
+from lib.web.orders import is_form, opened_order
 from lib.web.replies import send_error
 from lib.web.request_id import request_id_of
 from lib.web.wire import wire_of
@@ -42,7 +43,7 @@ class PaidCalls:
 
     async def __call__(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call. Every expected failure is told in OpenAI's shape; nothing is lost by any."""
-        started = _Started(send)
+        started = _Started(send, services.metrics)
         try:
             await self._serve(place, services, scope, receive, started)
         except ClientLeft:
@@ -52,18 +53,20 @@ class PaidCalls:
         except UpstreamFailure as failure:
             await started.refuse(failure.error, scope, receive)
         except Exception:
-            log.exception("request %s failed", request_id_of(scope))
+            log.exception("a request failed")
             await started.refuse(ApiError(Code.INTERNAL_ERROR), scope, receive)
 
     async def _serve(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
         paid = await _presented(services, scope)  # before the body is read: it decides the limits
-        order = await read_order(place, services, scope, receive)
-        limit = _max_price(scope)
-        if limit is not None:
-            services.purchase.refuse_above(order, limit)
-        if isinstance(paid, Unpaid):
-            raise await services.purchase.challenge(order, proof=wanted_proof(scope))
-        await self._sell(order, paid, services, scope, receive, send)
+        if is_form(place, scope):
+            await _admit_upload(paid, services, scope)
+        async with opened_order(place, services, scope, receive, paying=not isinstance(paid, Unpaid)) as order:
+            limit = _max_price(scope)
+            if limit is not None:
+                services.purchase.refuse_above(order, limit)
+            if isinstance(paid, Unpaid):
+                raise await services.purchase.challenge(order, proof=wanted_proof(scope))
+            await self._sell(order, paid, services, scope, receive, send)
 
     async def _sell(
         self, order: Order, paid: Proven | Bearer, services: Services, scope: Scope, receive: Receive, send: Send
@@ -91,8 +94,8 @@ class PaidCalls:
 class _Started:
     """A `send` that remembers whether an answer has begun: after that no error can be rendered."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, metrics: Metrics) -> None:
+        self._send, self._metrics = send, metrics
         self._begun = False
 
     async def __call__(self, message: Message) -> None:
@@ -100,6 +103,7 @@ class _Started:
         await self._send(message)
 
     async def refuse(self, error: ApiError, scope: Scope, receive: Receive) -> None:
+        self._metrics.refused(error.code.code)
         if not self._begun:
             await send_error(error, scope, receive, self._send)
 
@@ -155,6 +159,17 @@ async def _presented(services: Services, scope: Scope) -> Unpaid | Proven | Bear
     if isinstance(presented, Unproven):
         return await services.purchase.proven_by_node(presented) or Unpaid()
     return Unpaid()
+
+
+async def _admit_upload(paid: Unpaid | Proven | Bearer, services: Services, scope: Scope) -> None:
+    """Before a form is read and measured: whoever owns nothing here has a small share of that."""
+    match paid:
+        case Unpaid():
+            await count_unpaid_upload(services, scope)
+        case Bearer():
+            await _require_known(paid, services, scope)
+        case Proven():
+            pass
 
 
 async def _require_known(token: Bearer, services: Services, scope: Scope) -> None:

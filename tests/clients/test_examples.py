@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from lib.core import catalog
-from lib.core.examples import ORIGIN, TOKEN, CodeExample, examples_of
+from lib.core.examples import ORIGIN, TOKEN, CodeExample, examples_of, guides
 from lib.core.money import Msat
 from lib.core.schema import Config
 from lib.store.ledger import Owner
@@ -28,6 +28,8 @@ pytestmark = pytest.mark.slow
 RUN_SECONDS = 60.0
 TOPUP_SATS = 20_000
 JAVASCRIPT_PACKAGES = Path(__file__).parent / "js" / "node_modules"
+SAMPLES = ROOT / "frontend" / "public" / "samples"
+"""What stands for `@name` in the example of a form."""
 PAY = b"Pay "
 
 
@@ -99,6 +101,8 @@ async def opened_desk(world: World, folder: Path) -> AsyncGenerator[Desk]:
     preimage = (await world.pay(offer)).preimage
     claim = await world.client.post("/topup/claim", json={"macaroon": offer.json()["macaroon"], "preimage": preimage})
     (folder / "node_modules").symlink_to(JAVASCRIPT_PACKAGES)
+    for sample in SAMPLES.iterdir():
+        shutil.copy(sample, folder)
     async with lnd_wallet(world) as wallet:
         yield Desk(world, folder, claim.json()["token"], wallet)
 
@@ -132,10 +136,31 @@ async def test_an_example_buys_its_answer_as_it_stands(world: World, tmp_path: P
         assert (spent > Msat.ZERO) == (TOKEN in example.code), "who pays by token is charged, others are not"
 
 
+@pytest.mark.parametrize("example", guides(), ids=lambda example: example.id)
+async def test_a_guide_works_as_it_stands(world: World, tmp_path: Path, example: CodeExample):
+    """Topping up ends with a token that is worth what was paid."""
+    if shutil.which("jq") is None:
+        pytest.skip("no jq here")
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    async with opened_desk(world, folder) as desk:
+        ran = await desk.run(example)
+
+        assert ran.code == 0, f"{ran.out}\n{ran.err}"
+        assert '"available_msat":1000000' in ran.out and "Your token: alb_" in ran.out, ran.out
+
+
 def assert_asked(world: World, path: str, call: Mapping[str, Any]) -> None:
     """Upstream got every member of the example's body, as it is."""
     place = world.services.catalog.find("POST", path)
     assert place is not None
     example = place.endpoint.rules.example
+    if example.fields is not None:
+        texts = {name: value for name, value in example.fields.items() if not value.startswith("@")}
+        names = [name for name in example.fields if name not in texts]
+        assert ({**call["body"]["fields"], **texts}, [file["name"] for file in call["body"]["files"]]) == (
+            call["body"]["fields"],
+            names,
+        )
     if example.body is not None:
         assert {name: call["body"].get(name) for name in example.body} == example.body

@@ -225,17 +225,17 @@ async def test_a_price_above_the_buyer_s_limit(world: World):
     paid = await world.buy()
 
     for payer in (None, paid):
-        answer = await world.ask(paid=payer, X_Max_Price_Msat="1643")
+        answer = await world.ask(paid=payer, X_Max_Price_Msat="1642")
         error = error_of(answer, 402, "price_above_limit")
-        assert error["max_price_msat"] == 1_644
+        assert error["max_price_msat"] == 1_643
 
     assert await world.invoices() == 1 and world.parts.journal() == []
 
 
 async def test_a_price_within_the_buyer_s_limit(world: World):
     """Exactly the ceiling is within."""
-    challenge = await world.ask(X_Max_Price_Msat="1644")
-    answer = await world.ask(paid=await world.pay(challenge), X_Max_Price_Msat="1644")
+    challenge = await world.ask(X_Max_Price_Msat="1643")
+    answer = await world.ask(paid=await world.pay(challenge), X_Max_Price_Msat="1643")
 
     assert (challenge.status_code, answer.status_code) == (402, 200)
 
@@ -312,14 +312,14 @@ async def test_upstream_gets_the_body_that_was_priced(world: World):
 
 
 async def test_the_buyer_s_own_cap_is_kept(world: World):
-    """Under the name it was sent with; ours is not injected beside it."""
+    """In the provider's own field, whichever of the two it was sent in; ours is not sent beside it."""
     asked = {**HELLO, "max_tokens": 50}
     paid = await world.pay(await world.ask(asked))
 
     await world.ask(asked, paid)
 
     body = world.parts.journal()[0]["body"]
-    assert body["max_tokens"] == 50 and "max_completion_tokens" not in body
+    assert body["max_completion_tokens"] == 50 and "max_tokens" not in body
 
 
 async def test_upstream_can_tell_accounts_apart_but_not_who_they_are(world: World):

@@ -46,6 +46,7 @@ async def test_free_routes_answer_what_the_document_says(world: World):
     answers = {
         "/api/catalog": [await client.get("/api/catalog")],
         "/api/catalog/{api}/{path}": [await client.get(f"/api/catalog{CHAT}")],
+        "/api/examples": [await client.get("/api/examples")],
         "/api/errors": [await client.get("/api/errors")],
         "/v1/models": [await client.get("/v1/models")],
         "/{api}/v1/models": [await client.get("/openai/v1/models")],

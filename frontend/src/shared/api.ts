@@ -3,6 +3,7 @@
 import createClient from "openapi-fetch";
 
 import type {
+  CodeExample as Program,
   EndpointDetail as Detail,
   ErrorRow as Row,
   Catalog as Whole,
@@ -24,6 +25,7 @@ export type {
   Model,
   Parameters,
   Price,
+  Quote,
 } from "./openapi";
 
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -65,6 +67,11 @@ export async function fetchEndpoint(api: string, path: string, signal: AbortSign
 /** The table of errors, by status and code. */
 export async function fetchErrors(signal: AbortSignal): Promise<readonly Row[]> {
   return (await answered(client.GET("/api/errors", { signal: limited(signal) }))).errors;
+}
+
+/** Programs that belong to no endpoint. */
+export async function fetchExamples(signal: AbortSignal): Promise<readonly Program[]> {
+  return (await answered(client.GET("/api/examples", { signal: limited(signal) }))).examples;
 }
 
 /** What was last heard of each part of the server. */

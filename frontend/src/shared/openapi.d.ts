@@ -306,6 +306,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/examples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Examples
+         * @description Programs that belong to no endpoint, as topping up.
+         */
+        get: operations["get_examples_api_examples_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/quote/{path}": {
         parameters: {
             query?: never;
@@ -471,6 +491,13 @@ export interface components {
             /** Streaming */
             streaming: boolean;
             limits: components["schemas"]["Limits"];
+            /**
+             * Typical
+             * @description What a typical call is: `input_tokens` it reads, `output_tokens` it writes, …
+             */
+            typical: {
+                [key: string]: number;
+            };
             /** Models */
             models: components["schemas"]["Model"][];
             example: components["schemas"]["Example"];
@@ -604,6 +631,14 @@ export interface components {
                 [key: string]: JsonValue;
             } | null;
             e2e: components["schemas"]["E2e"];
+        };
+        /**
+         * Guides
+         * @description Programs that belong to no endpoint.
+         */
+        Guides: {
+            /** Examples */
+            examples: components["schemas"]["CodeExample"][];
         };
         /**
          * Health
@@ -988,6 +1023,7 @@ export type ErrorBody = components['schemas']['ErrorBody'];
 export type ErrorRow = components['schemas']['ErrorRow'];
 export type ErrorTable = components['schemas']['ErrorTable'];
 export type Example = components['schemas']['Example'];
+export type Guides = components['schemas']['Guides'];
 export type Health = components['schemas']['Health'];
 export type HealthPart = components['schemas']['HealthPart'];
 export type Invoice = components['schemas']['Invoice'];
@@ -1373,6 +1409,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EndpointDetail"];
+                };
+            };
+        };
+    };
+    get_examples_api_examples_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Guides"];
                 };
             };
         };

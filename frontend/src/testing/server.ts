@@ -1,11 +1,28 @@
 import { http, HttpResponse } from "msw";
 import { setupServer } from "msw/node";
 
-import type { Catalog } from "../shared/api";
+import type { Catalog, Health, Quote } from "../shared/api";
 import { CATALOG } from "./catalog";
+import { ERRORS, HEALTH, endpointDetail } from "./endpoint";
 
-/** Answers `GET /api/catalog` with the sample until a test says otherwise. */
-export const server = setupServer(catalogAnswers(CATALOG));
+export const QUOTE: Quote = {
+  model: "gpt-4o-mini",
+  amount_sats: 42,
+  max_price_msat: 41_500,
+  typical_price_msat: 3_171,
+  minimum_price_msat: 0,
+  line_items: [],
+  btc_price: { usd: "98412.37", at: "2026-11-23T13:00:00Z", age_seconds: 12 },
+};
+
+/** Answers what is free with the samples until a test says otherwise. */
+export const server = setupServer(
+  catalogAnswers(CATALOG),
+  http.get("/api/catalog/*", () => HttpResponse.json(endpointDetail())),
+  http.get("/api/errors", () => HttpResponse.json({ errors: ERRORS })),
+  http.post("/api/quote/*", () => HttpResponse.json(QUOTE)),
+  healthAnswers(HEALTH),
+);
 
 export function catalogAnswers(catalog: Catalog) {
   return http.get("/api/catalog", () => HttpResponse.json(catalog));
@@ -21,4 +38,8 @@ export function catalogRefuses(status: number, message: string) {
 
 export function catalogNeverAnswers() {
   return http.get("/api/catalog", () => new Promise<never>(() => undefined));
+}
+
+export function healthAnswers(health: Health) {
+  return http.get("/api/health", () => HttpResponse.json(health));
 }

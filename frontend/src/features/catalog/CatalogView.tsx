@@ -1,60 +1,102 @@
-import { useState } from "react";
+import { useMemo } from "react";
 
 import type { Api, Catalog } from "../../shared/api";
 import { Button } from "../../shared/ui/Button";
+import { Select } from "../../shared/ui/Field";
 import { Notice } from "../../shared/ui/Notice";
-import { CatalogTable } from "./CatalogTable";
-import { FilterBox } from "./FilterBox";
-import { type Group, type Sort, type SortKey, countModels, groupsOf, nextSort } from "./rows";
+import { type Filter, SORTS, type SortKey, shownRows } from "./filter";
+import { FilterBoxes } from "./FilterBoxes";
+import { ModelTable } from "./ModelTable";
+import { rowsOf } from "./rows";
+import { SearchField } from "./SearchField";
 
-/** Everything that is sold, with a filter and a sort. */
-export function CatalogView({ catalog }: { readonly catalog: Catalog }) {
-  const [filter, setFilter] = useState("");
-  const [sort, setSort] = useState<Sort | null>(null);
-  const shown = catalog.apis.map((api) => ({ api, groups: groupsOf(api, filter, sort) }));
-  const total = countModels(catalog.apis.flatMap((api) => groupsOf(api, "", null)));
-  const found = countModels(shown.flatMap(({ groups }) => groups));
-  if (total === 0) return <NothingListed />;
+interface CatalogViewProps {
+  readonly catalog: Catalog;
+  readonly filter: Filter;
+  readonly onFilter: (filter: Filter) => void;
+}
+
+const NO_FILTER: Filter = { words: "", kinds: new Set(), apis: new Set(), sort: "listed" };
+
+/** Everything that is sold, searched, filtered and sorted. */
+export function CatalogView({ catalog, filter, onFilter }: CatalogViewProps) {
+  const rows = useMemo(() => rowsOf(catalog), [catalog]);
+  const shown = shownRows(rows, filter);
+  const change = (changes: Partial<Filter>) => onFilter({ ...filter, ...changes });
+  if (rows.length === 0) return <NothingListed />;
   return (
-    <div className="grid gap-6">
-      <FilterBox value={filter} onChange={setFilter} found={found} total={total} />
-      {found === 0 ? <NothingFound filter={filter} onClear={() => setFilter("")} /> : null}
-      {shown.map(({ api, groups }) =>
-        groups.length === 0 ? null : (
-          <ApiPrices
-            key={api.name}
-            api={api}
-            groups={groups}
-            sort={sort}
-            onSort={(by) => setSort(nextSort(sort, by))}
+    <div className="grid gap-x-8 gap-y-4 md:grid-cols-[136px_minmax(0,1fr)]">
+      <div className="grid grid-cols-[minmax(0,1fr)_auto] gap-3 md:col-span-2 md:grid-cols-[minmax(0,1fr)_240px]">
+        <SearchField
+          value={filter.words}
+          onChange={(words) => change({ words })}
+          found={shown.length}
+          total={rows.length}
+        />
+        <SortSelect sort={filter.sort} onChange={(sort) => change({ sort })} />
+      </div>
+      <aside aria-label="Filters">
+        <FilterBoxes rows={rows} filter={filter} onChange={onFilter} />
+      </aside>
+      <div className="grid content-start gap-4">
+        <ClosedApis apis={catalog.apis} />
+        {shown.length === 0 ? (
+          <NothingFound words={filter.words} onClear={() => onFilter({ ...NO_FILTER, sort: filter.sort })} />
+        ) : (
+          <ModelTable
+            rows={shown}
+            sort={filter.sort}
+            onSort={(sort) => change({ sort })}
+            bitcoinUsd={catalog.btc_price?.usd ?? null}
+            manyApis={catalog.apis.length > 1}
           />
-        ),
-      )}
+        )}
+        <p aria-hidden="true" className="text-meta text-ink2 tabular-nums">
+          {shown.length === rows.length
+            ? `${rows.length} models`
+            : `${shown.length} of ${rows.length} models`}
+        </p>
+      </div>
     </div>
   );
 }
 
-interface ApiPricesProps {
-  readonly api: Api;
-  readonly groups: readonly Group[];
-  readonly sort: Sort | null;
-  readonly onSort: (by: SortKey) => void;
+interface SortSelectProps {
+  readonly sort: SortKey;
+  readonly onChange: (sort: SortKey) => void;
 }
 
-function ApiPrices({ api, groups, sort, onSort }: ApiPricesProps) {
+function SortSelect({ sort, onChange }: SortSelectProps) {
   return (
-    <section aria-label={api.title} className="grid gap-3">
-      <h3 className="font-semibold">{api.title}</h3>
-      {api.available ? null : (
-        <Notice look="warn" title={`${api.title} is not for sale right now`}>
-          {api.unavailable_reason} You cannot be charged: no invoice is made until it is back.
-        </Notice>
-      )}
-      <div className="overflow-hidden rounded-card border border-line bg-surface">
-        <CatalogTable caption={`Prices of ${api.title}`} groups={groups} sort={sort} onSort={onSort} />
-      </div>
-    </section>
+    <Select
+      aria-label="Sort"
+      value={sort}
+      onChange={(event) => onChange(sortOf(event.target.value))}
+      className="max-w-36 sm:max-w-none"
+    >
+      {Object.entries(SORTS).map(([key, title]) => (
+        <option key={key} value={key}>
+          {title}
+        </option>
+      ))}
+    </Select>
   );
+}
+
+function sortOf(value: string): SortKey {
+  for (const key of ["typical", "-typical", "model", "-context"] as const) if (key === value) return key;
+  return "listed";
+}
+
+/** Why what a provider has cannot be bought now. */
+function ClosedApis({ apis }: { readonly apis: readonly Api[] }) {
+  return apis
+    .filter(({ available }) => !available)
+    .map((api) => (
+      <Notice key={api.name} look="warn" title={`${api.title} is not for sale right now`}>
+        {api.unavailable_reason} You cannot be charged: no invoice is made until it is back.
+      </Notice>
+    ));
 }
 
 function NothingListed() {
@@ -65,11 +107,16 @@ function NothingListed() {
   );
 }
 
-function NothingFound({ filter, onClear }: { readonly filter: string; readonly onClear: () => void }) {
+interface NothingFoundProps {
+  readonly words: string;
+  readonly onClear: () => void;
+}
+
+function NothingFound({ words, onClear }: NothingFoundProps) {
   return (
     <div className="grid justify-items-center gap-4 rounded-card border border-line bg-surface px-4 py-12 text-center">
-      <p className="wrap-anywhere">Nothing matches “{filter}”.</p>
-      <Button onClick={onClear}>Clear filter</Button>
+      <p className="wrap-anywhere">{words === "" ? "Nothing matches." : `Nothing matches “${words}”.`}</p>
+      <Button onClick={onClear}>Clear filters</Button>
     </div>
   );
 }

@@ -1,50 +1,76 @@
-import type { Model } from "../../shared/api";
-import { daysUntil, shutdownText } from "../../shared/time";
+import { Link } from "react-router";
+
+import { aboutUsd } from "../../shared/money";
 import { SatsPrice } from "../../shared/ui/Sats";
-import { useNow } from "../../shared/useNow";
-import { CachedAmount, NoFigure, OtherPrices, PriceAmount, PriceLine } from "./PriceCells";
-import { compactCount, priceList } from "./rows";
+import { NoFigure, OtherPrices, PriceAmount, PriceLine } from "./PriceCells";
+import { compactCount } from "./prices";
+import { type Row, endpointPage } from "./rows";
+import { Shutdown } from "./Shutdown";
 
 const FIGURE = "hidden px-4 py-2.5 text-right md:table-cell";
 
-/** One model with all its prices. */
-export function ModelRow({ model }: { readonly model: Model }) {
-  const prices = priceList(model.prices);
-  const hasTokenPrices = prices.input !== null || prices.output !== null;
+interface ModelRowProps {
+  readonly row: Row;
+  readonly bitcoinUsd: string | null;
+  readonly namesApi: boolean;
+}
+
+/** One model: where to call it, what it costs. */
+export function ModelRow({ row, bitcoinUsd, namesApi }: ModelRowProps) {
+  const { model, api, endpoints, prices } = row;
+  const [first] = endpoints;
+  const perToken = prices.input !== null || prices.output !== null;
   return (
     <tr className="border-b border-line align-top last:border-b-0 hover:bg-sunken/60">
       <th scope="row" className="px-4 py-2.5 text-left font-normal">
-        <span className="font-medium wrap-anywhere">{model.id}</span>
-        {model.shutdown === null ? null : <Shutdown date={model.shutdown} />}
+        <span className="flex flex-wrap items-center gap-x-2">
+          {first === undefined ? null : (
+            <Link
+              to={endpointPage(first, model)}
+              className="inline-flex min-h-6 items-center font-medium wrap-anywhere underline-offset-4 hover:underline"
+            >
+              {model.id}
+            </Link>
+          )}
+          {model.shutdown === null ? null : <Shutdown date={model.shutdown} />}
+          {api.available ? null : <NotForSale />}
+        </span>
+        {namesApi ? <span className="block text-meta text-ink2">{api.title}</span> : null}
         <span className="mt-0.5 block text-meta text-ink2 md:hidden">
           <PriceLine prices={prices} context={model.context} />
         </span>
       </th>
-      {hasTokenPrices ? (
+      <td className="hidden px-4 py-2.5 text-left text-ink2 md:table-cell">
+        <span className="flex flex-wrap gap-x-3">
+          {endpoints.map((endpoint) => (
+            <Link
+              key={endpoint.url}
+              to={endpointPage(endpoint, model)}
+              className="inline-flex min-h-6 items-center whitespace-nowrap underline-offset-4 hover:text-ink hover:underline"
+            >
+              {endpoint.title}
+            </Link>
+          ))}
+        </span>
+      </td>
+      {perToken ? (
         <>
           <td className={FIGURE}>
             <PriceAmount price={prices.input} />
           </td>
           <td className={FIGURE}>
-            <CachedAmount prices={prices} />
-          </td>
-          <td className={FIGURE}>
-            <PriceAmount price={prices.output} />
+            {prices.output === null && prices.others.length > 0 ? null : (
+              <PriceAmount price={prices.output} />
+            )}
             <OtherPrices prices={prices.others} />
           </td>
         </>
       ) : (
-        <td colSpan={3} className={FIGURE}>
+        <td colSpan={2} className={FIGURE}>
           <OtherPrices prices={prices.others} />
         </td>
       )}
-      <td className="px-4 py-2.5 text-right font-medium">
-        {model.typical_price_msat === null ? (
-          <NoFigure why="no price in sats now" />
-        ) : (
-          <SatsPrice msat={model.typical_price_msat} />
-        )}
-      </td>
+      <TypicalCell msat={model.typical_price_msat} bitcoinUsd={bitcoinUsd} />
       <td className={`${FIGURE} text-ink2`}>
         {model.context === null ? <NoFigure why="no context window" /> : compactCount(model.context)}
       </td>
@@ -52,14 +78,28 @@ export function ModelRow({ model }: { readonly model: Model }) {
   );
 }
 
-function Shutdown({ date }: { readonly date: string }) {
-  const days = daysUntil(date, useNow());
+interface TypicalCellProps {
+  readonly msat: number | null;
+  readonly bitcoinUsd: string | null;
+}
+
+function TypicalCell({ msat, bitcoinUsd }: TypicalCellProps) {
   return (
-    <time
-      dateTime={date}
-      className="ml-2 inline-block rounded-chip bg-warnsoft px-1.5 text-meta whitespace-nowrap text-warn"
-    >
-      {shutdownText(days)}
-    </time>
+    <td className="px-4 py-2.5 text-right font-medium">
+      {msat === null ? <NoFigure why="no price in sats now" /> : <SatsPrice msat={msat} />}
+      {msat === null || bitcoinUsd === null ? null : (
+        <span className="block text-meta font-normal whitespace-nowrap text-ink2">
+          {aboutUsd(msat, bitcoinUsd)}
+        </span>
+      )}
+    </td>
+  );
+}
+
+function NotForSale() {
+  return (
+    <span className="rounded-chip bg-warnsoft px-1.5 text-meta whitespace-nowrap text-warn">
+      not for sale now
+    </span>
   );
 }

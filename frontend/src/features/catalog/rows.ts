@@ -1,93 +1,68 @@
-/** The catalog as rows to show: one per model of an endpoint, grouped by endpoint, filtered and sorted. */
+/** The catalog as rows to show: one per model of a provider, whatever endpoints it answers on at the same price. */
 
-import type { Api, Endpoint, Model, Price } from "../../shared/api";
+import type { Api, Catalog, Endpoint, Model } from "../../shared/api";
+import { type PriceList, priceList } from "./prices";
 
-export interface Group {
+export const KINDS = ["text", "embeddings", "images", "audio", "moderation", "other"] as const;
+export type Kind = (typeof KINDS)[number];
+
+export const KIND_TITLES: Readonly<Record<Kind, string>> = {
+  text: "Text",
+  embeddings: "Embeddings",
+  images: "Images",
+  audio: "Audio",
+  moderation: "Moderation",
+  other: "Other",
+};
+
+export interface Row {
   readonly key: string;
-  readonly endpoint: Endpoint;
-  readonly models: readonly Model[];
+  readonly api: Api;
+  readonly model: Model;
+  readonly kind: Kind;
+  readonly endpoints: readonly Endpoint[];
+  readonly prices: PriceList;
 }
 
-export type SortKey = "model" | "typical";
+const KIND_OF_PATH: readonly (readonly [RegExp, Kind])[] = [
+  [/\/(chat\/completions|completions|responses|messages)$/, "text"],
+  [/\/embeddings$/, "embeddings"],
+  [/\/images\//, "images"],
+  [/\/audio\//, "audio"],
+  [/\/moderations$/, "moderation"],
+];
 
-export interface Sort {
-  readonly by: SortKey;
-  readonly direction: "ascending" | "descending";
+/** What an endpoint deals in, by its path, as every OpenAI-compatible provider names them. */
+export function kindOf(endpoint: Endpoint): Kind {
+  return KIND_OF_PATH.find(([pattern]) => pattern.test(endpoint.path))?.[1] ?? "other";
 }
 
-/** Prices per token by what they count, and all others in the server's order. */
-export interface PriceList {
-  readonly input: Price | null;
-  readonly cachedInput: Price | null;
-  readonly cacheWrite: Price | null;
-  readonly output: Price | null;
-  readonly others: readonly Price[];
+/** Every row, in the server's order. */
+export function rowsOf(catalog: Catalog): Row[] {
+  return catalog.apis.flatMap(rowsOfApi);
 }
 
-const TOKEN_UNITS = new Set(["input_token", "cached_input_token", "cache_write_token", "output_token"]);
-
-/** Every word of the filter must be in the model's name or in its endpoint's title or path. Empty groups are left out. */
-export function groupsOf(api: Api, filter: string, sort: Sort | null): Group[] {
-  const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  return api.endpoints
-    .map((endpoint) => ({
-      key: `${endpoint.method} ${endpoint.url}`,
-      endpoint,
-      models: sorted(
-        endpoint.models.filter((model) => matches(words, endpoint, model)),
-        sort,
-      ),
-    }))
-    .filter((group) => group.models.length > 0);
+/** The page of an endpoint, with a model chosen if one is named. */
+export function endpointPage(endpoint: Endpoint, model?: Model): string {
+  const page = `/catalog${endpoint.url}`;
+  return model === undefined ? page : `${page}?model=${encodeURIComponent(model.id)}`;
 }
 
-export function countModels(groups: readonly Group[]): number {
-  return groups.reduce((count, group) => count + group.models.length, 0);
-}
-
-/** First press sorts upwards, the next ones turn it round. */
-export function nextSort(current: Sort | null, by: SortKey): Sort {
-  const turns = current?.by === by && current.direction === "ascending";
-  return { by, direction: turns ? "descending" : "ascending" };
-}
-
-export function priceList(prices: readonly Price[]): PriceList {
-  const find = (unit: string) => prices.find((price) => price.unit === unit) ?? null;
-  return {
-    input: find("input_token"),
-    cachedInput: find("cached_input_token"),
-    cacheWrite: find("cache_write_token"),
-    output: find("output_token"),
-    others: prices.filter((price) => !TOKEN_UNITS.has(price.unit)),
-  };
-}
-
-/** `per call`, `per 1M characters`: what a price is for, from the server's unit. */
-export function perText({ unit, per }: Price): string {
-  const noun = unit.replaceAll("_", " ");
-  return per === 1 ? `per ${noun}` : `per ${compactCount(per)} ${noun}s`;
-}
-
-/** `1M`, `128k`, `1.05M`, `300`: a count of tokens, rounded down. */
-export function compactCount(count: number): string {
-  if (count >= 1_000_000) return `${Math.floor(count / 10_000) / 100}M`;
-  return count >= 1_000 ? `${Math.floor(count / 1_000)}k` : String(count);
-}
-
-function matches(words: readonly string[], endpoint: Endpoint, model: Model): boolean {
-  const text = `${model.id} ${endpoint.title} ${endpoint.url}`.toLowerCase();
-  return words.every((word) => text.includes(word));
-}
-
-function sorted(models: readonly Model[], sort: Sort | null): readonly Model[] {
-  if (sort === null) return models;
-  const sign = sort.direction === "ascending" ? 1 : -1;
-  if (sort.by === "model") return models.toSorted((a, b) => sign * a.id.localeCompare(b.id, "en"));
-  return models.toSorted((a, b) => compareTypical(a.typical_price_msat, b.typical_price_msat, sign));
-}
-
-/** Models without a price stay last, whichever way the others are turned. */
-function compareTypical(a: number | null, b: number | null, sign: number): number {
-  if (a === null || b === null) return Number(a === null) - Number(b === null);
-  return sign * (a - b);
+function rowsOfApi(api: Api): Row[] {
+  const rows = new Map<string, Row>();
+  for (const endpoint of api.endpoints) {
+    const kind = kindOf(endpoint);
+    for (const model of endpoint.models) {
+      const { id, prices, typical_price_msat } = model;
+      const key = JSON.stringify([api.name, id, kind, prices, typical_price_msat]);
+      const known = rows.get(key);
+      rows.set(
+        key,
+        known === undefined
+          ? { key, api, model, kind, endpoints: [endpoint], prices: priceList(prices) }
+          : { ...known, endpoints: [...known.endpoints, endpoint] },
+      );
+    }
+  }
+  return [...rows.values()];
 }

@@ -1,6 +1,7 @@
 import { useRef, useState } from "react";
 
 import type { Api, Endpoint } from "../../shared/api";
+import { useEndpoint } from "../../shared/useEndpoint";
 import { Notice } from "../../shared/ui/Notice";
 import { useBalance, useChangeBalance } from "../../shared/wallet/balance";
 import { changeFunds } from "../../shared/wallet/funds";
@@ -13,19 +14,24 @@ import { RunBar } from "./RunBar";
 import { type PayFrom, type RunPhase, useRun } from "./useRun";
 import { refusalIn, useQuote } from "./useQuote";
 
+const NO_PROPERTIES = {};
+
 interface TryItProps {
   readonly api: Api;
   readonly endpoint: Endpoint;
+  /** Told which model was chosen, for what stands beside the form. */
+  readonly onModel?: (id: string) => void;
 }
 
 /** A form for one endpoint that is paid for and answered here. */
-export function TryIt({ api, endpoint }: TryItProps) {
+export function TryIt({ api, endpoint, onModel }: TryItProps) {
   const [draft, setDraft] = useState<Draft>(() => draftOf(endpoint));
   const heading = useRef<HTMLHeadingElement>(null);
-  const { run, start, fetchAgain, stop } = useRun(heading);
+  const { run, start, startWith, fetchAgain, stop } = useRun(heading);
   const owned = useWallet();
   const { data: balance } = useBalance(owned.token);
   useChangeBalance();
+  const { data: detail } = useEndpoint(api.name, endpoint);
 
   const body = bodyOf(draft);
   const { data: quote, error: quoteError } = useQuote(endpoint.url, typeof body === "string" ? body : null);
@@ -37,6 +43,12 @@ export function TryIt({ api, endpoint }: TryItProps) {
     title: [model?.id, endpoint.title].filter(Boolean).join(" · "),
     expectedSats: quote?.amount_sats ?? null,
   };
+
+  function change(next: Draft) {
+    const chosen = next.body["model"];
+    if (typeof chosen === "string" && chosen !== draft.body["model"]) onModel?.(chosen);
+    setDraft(next);
+  }
 
   if (!api.available) {
     return (
@@ -52,7 +64,7 @@ export function TryIt({ api, endpoint }: TryItProps) {
         url={endpoint.url}
         busy={isBusy(run.phase) || run.phase === "asking"}
         onFetch={(kept) => void fetchAgain(kept, wish)}
-        onRun={(kept) => void start({ ...wish, body: kept ?? body }, "change")}
+        onRun={(payment) => void startWith({ ...wish, body: payment.request.body ?? body }, payment)}
       />
       <form
         className="grid gap-4"
@@ -60,7 +72,12 @@ export function TryIt({ api, endpoint }: TryItProps) {
           event.preventDefault();
         }}
       >
-        <RequestForm endpoint={endpoint} draft={draft} onChange={setDraft} />
+        <RequestForm
+          endpoint={endpoint}
+          properties={detail?.parameters.properties ?? NO_PROPERTIES}
+          draft={draft}
+          onChange={change}
+        />
         <RunBar
           busy={isBusy(run.phase)}
           asking={run.phase === "asking"}

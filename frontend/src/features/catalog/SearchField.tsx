@@ -1,33 +1,36 @@
+import { Search } from "lucide-react";
 import { useEffect, useState } from "react";
 
 const QUIET_MS = 500;
 
-interface FilterBoxProps {
+interface SearchFieldProps {
   readonly value: string;
   readonly onChange: (value: string) => void;
   readonly found: number;
   readonly total: number;
 }
 
-/** The filter and how much it leaves. Screen readers hear the count once typing has stopped. */
-export function FilterBox({ value, onChange, found, total }: FilterBoxProps) {
-  const count = found === total ? `${total} prices listed` : `${found} of ${total} prices`;
+/** The search and how much it leaves. Screen readers hear the count once typing has stopped. */
+export function SearchField({ value, onChange, found, total }: SearchFieldProps) {
+  const count = found === total ? `${total} models` : `${found} of ${total} models`;
   const announced = useSettled(count);
   return (
-    <div className="flex flex-wrap items-center gap-x-4 gap-y-2">
+    <div className="relative">
+      <Search
+        aria-hidden="true"
+        strokeWidth={1.75}
+        className="pointer-events-none absolute top-3 left-3 size-5 text-ink3"
+      />
       <input
         type="search"
-        aria-label="Filter models and endpoints"
-        placeholder="Filter models and endpoints"
+        aria-label="Search the catalog"
+        placeholder="Search models and endpoints"
         autoComplete="off"
         spellCheck={false}
         value={value}
         onChange={(event) => onChange(event.target.value)}
-        className="h-11 w-full rounded-control border border-edge bg-surface px-3 text-body sm:w-80"
+        className="h-11 w-full rounded-control border border-edge bg-surface pr-3 pl-10 text-body sm:text-control"
       />
-      <span aria-hidden="true" className="text-note text-ink2 tabular-nums">
-        {count}
-      </span>
       <span role="status" className="sr-only">
         {announced}
       </span>
