@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from lib.core.protocols.base import Protocol
 
 MILLION = 1_000_000
+NEAR_DAYS = 30
+"""So long before a model's end its operator should think of another."""
 
 
 Rates: TypeAlias = "Mapping[Unit, Rate]"
@@ -105,6 +107,10 @@ class Model:
         book = self.sold or self.bought
         return book is not None and Unit.OUTPUT in book.rates
 
+    def days_left(self, today: date) -> int | None:
+        """Until upstream turns it off; 0 on that day. None if no day is known."""
+        return (self.shutdown - today).days if self.shutdown else None
+
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
         return self.shutdown is None or today < self.shutdown
@@ -172,6 +178,20 @@ class Catalog:
             for endpoint in api.endpoints.values()
             for model in endpoint.models
         }
+
+    def ending(self, today: date) -> list[str]:
+        """What an operator must soon replace, in sentences: examples of models that end, and models that have ended."""
+        said: list[str] = []
+        for api in self.apis.values():
+            for endpoint in api.endpoints.values():
+                where, shown = f"{api.name}{endpoint.rules.path}", endpoint.rules.example.model
+                for model in endpoint.models.values():
+                    left = model.days_left(today)
+                    if left is not None and left <= 0:
+                        said.append(f"{where}: {model.id} ended on {model.shutdown} and is not sold: take it out")
+                    if model.id == shown and left is not None and left <= NEAR_DAYS:
+                        said.append(f"{where}: its example uses {model.id}, which ends on {model.shutdown}")
+        return said
 
     def why_not(self, path: str) -> str | None:
         """Why what people look for at this path is not sold, if the operator says so."""

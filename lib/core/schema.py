@@ -163,6 +163,9 @@ class Model(Strict):
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
     vision: Vision | None = None
     """How many tokens an image in the input can be. Default: images are not sold with this model."""
+    own_prices: str | None = None
+    """Why these prices are lower than what others say the provider asks, as a contract. `scripts/prices` then tells it
+    instead of failing."""
     images: ImageTable | None = None
     """Output tokens of one drawn image, by quality, then by size. What is not in this table is not sold."""
     speech: Speech | None = None
@@ -193,6 +196,10 @@ class Model(Strict):
             raise ValueError(f"model {self.id}: default_max_output must not exceed max_output")
         return self
 
+    def output_is_open(self, protocol: str) -> bool:
+        """Nothing bounds the tokens of what it draws or speaks."""
+        return {"images": self.images, "speech": self.speech}.get(protocol, True) is None
+
     def apart(self) -> dict[Unit, Decimal]:
         """Dollars for one unit of what is billed beside tokens."""
         minute, characters = self.per_minute, self.per_million_characters
@@ -220,6 +227,8 @@ class Request(Strict):
     """JSON Schema (2020-12) of each allowed field."""
     required: list[str] = []
     """Fields without which the request is refused with `missing_required_field`."""
+    required_in_json: list[str] = []
+    """The same for a JSON body where a form has files instead."""
     refused: dict[str, str] = {}
     """Fields we will not sell, each with the sentence that the buyer is told."""
     forced: Json = {}
@@ -259,6 +268,11 @@ class Example(Strict):
     """The fields of a multipart body; a value `@name` is a sample file."""
     e2e: E2e
     """How it is tested."""
+
+    @property
+    def model(self) -> object:
+        """The model that it asks for, if it names one."""
+        return (self.body or self.fields or {}).get("model")
 
     @model_validator(mode="after")
     def _one(self) -> Example:
@@ -360,6 +374,8 @@ class Endpoint(Strict):
         if "model" not in self.request.properties and len(ids) > 1:
             raise ValueError(f"{self.path}: without the field `model` in request.properties only one model can be sold")
         for model in self.models:
+            if model.tokens is not None and model.tokens.output and model.output_is_open(self.protocol):
+                raise ValueError(f"{self.path}: {model.id} needs `images` or `speech`, which bound what it can cost")
             if (self.request.output_cap is None) != (model.default_max_output == 0):
                 raise ValueError(
                     f"{self.path}: {model.id} must have default_max_output exactly if request.output_cap is given"
@@ -449,9 +465,9 @@ class Limits(Strict):
     """Unpaid requests from one address."""
     unpaid_per_network_per_minute: Positive = 240
     """Unpaid requests from one /24 (IPv4) or /48 (IPv6)."""
-    unpaid_uploads_per_ip_per_minute: Positive = 6
+    unpaid_uploads_per_ip_per_minute: Positive = 20
     """Unpaid forms with files from one address: each is read and measured before it can be invoiced."""
-    unpaid_uploads_per_network_per_minute: Positive = 24
+    unpaid_uploads_per_network_per_minute: Positive = 80
     """The same from one /24 (IPv4) or /48 (IPv6)."""
     upload_space_bytes: Positive = 1_073_741_824
     """Disk space that uploads may take at once in one process; half of it for those who have proven nothing."""

@@ -28,6 +28,8 @@ pytestmark = pytest.mark.slow
 RUN_SECONDS = 60.0
 TOPUP_SATS = 20_000
 JAVASCRIPT_PACKAGES = Path(__file__).parent / "js" / "node_modules"
+SAMPLES = ROOT / "frontend" / "public" / "samples"
+"""What stands for `@name` in the example of a form."""
 PAY = b"Pay "
 
 
@@ -99,6 +101,8 @@ async def opened_desk(world: World, folder: Path) -> AsyncGenerator[Desk]:
     preimage = (await world.pay(offer)).preimage
     claim = await world.client.post("/topup/claim", json={"macaroon": offer.json()["macaroon"], "preimage": preimage})
     (folder / "node_modules").symlink_to(JAVASCRIPT_PACKAGES)
+    for sample in SAMPLES.iterdir():
+        shutil.copy(sample, folder)
     async with lnd_wallet(world) as wallet:
         yield Desk(world, folder, claim.json()["token"], wallet)
 
@@ -151,5 +155,12 @@ def assert_asked(world: World, path: str, call: Mapping[str, Any]) -> None:
     place = world.services.catalog.find("POST", path)
     assert place is not None
     example = place.endpoint.rules.example
+    if example.fields is not None:
+        texts = {name: value for name, value in example.fields.items() if not value.startswith("@")}
+        names = [name for name in example.fields if name not in texts]
+        assert ({**call["body"]["fields"], **texts}, [file["name"] for file in call["body"]["files"]]) == (
+            call["body"]["fields"],
+            names,
+        )
     if example.body is not None:
         assert {name: call["body"].get(name) for name in example.body} == example.body

@@ -49,7 +49,7 @@ class Responses(Protocol):
 
     def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
         """One event, or a whole response."""
-        kind = payload.get("type")
+        kind = str(payload.get("type"))
         if payload.get("object") == "response":
             _take_response(reading, payload)
             reading.visible_bytes += text_bytes(payload.get("output"))
@@ -62,7 +62,7 @@ class Responses(Protocol):
             reading.usage = usage_of(object_of(payload.get("response")).get("usage")) or reading.usage
             reading.failed = True
             return EventKind.ERROR
-        if isinstance(kind, str) and kind.endswith(".delta"):
+        if kind.endswith(".delta"):
             reading.visible_bytes += text_bytes(payload.get("delta"))
         return EventKind.TEXT
 
