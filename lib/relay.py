@@ -204,12 +204,6 @@ class Relay:
         self._counter.finish(self.end(delivered=delivered))
         await self._buyer.take(LAST)
 
-    def _tell_price(self, bill: Bill) -> None:
-        self._headers += [
-            (b"x-charge-msat", str(bill.charge.value).encode()),
-            (b"x-balance-msat", str(bill.balance.value).encode()),
-        ]
-
     def _published(self, body: bytes) -> bytes:
         """A whole answer as the buyer sees it: byte for byte, unless there is something private in it."""
         private = self._order.endpoint.rules.private_usage
@@ -217,6 +211,12 @@ class Relay:
         if not isinstance(answer, dict):
             return body
         return orjson.dumps(self._order.protocol.published(cast("dict[str, Any]", answer), private))
+
+    def _tell_price(self, bill: Bill) -> None:
+        self._headers += [
+            (b"x-charge-msat", str(bill.charge.value).encode()),
+            (b"x-balance-msat", str(bill.balance.value).encode()),
+        ]
 
     def _paid_ending(self) -> Ending:
         """An answer that should have said what it used, and did not, is unmetered."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lib.core.money import MILLION
+from lib.core.tokens import Vocabulary
 from lib.core.units import Unit
 
 API_NAME = r"^[a-z][a-z0-9-]{0,31}$"
@@ -162,6 +163,9 @@ class Model(Strict):
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
     vision: Vision | None = None
     """How many tokens an image in the input can be. Default: images are not sold with this model."""
+    own_prices: str | None = None
+    """Why these prices are lower than what others say the provider asks, as a contract. `scripts/prices` then tells it
+    instead of failing."""
     images: ImageTable | None = None
     """Output tokens of one drawn image, by quality, then by size. What is not in this table is not sold."""
     speech: Speech | None = None
@@ -170,6 +174,9 @@ class Model(Strict):
     """Factor on upstream's prices; default: the endpoint's."""
     minimum_msat: Minimum = None
     """What a metered answer costs at least; default: the endpoint's."""
+    tokenizer: Vocabulary | None = None
+    """The public vocabulary with which upstream counts this model's tokens, where there is one: the input of a call is
+    then bound by its tokens. Default: by its bytes, of which there are about four in an English token."""
     context: Positive | None = None
     """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
@@ -261,6 +268,11 @@ class Example(Strict):
     """The fields of a multipart body; a value `@name` is a sample file."""
     e2e: E2e
     """How it is tested."""
+
+    @property
+    def model(self) -> object:
+        """The model that it asks for, if it names one."""
+        return (self.body or self.fields or {}).get("model")
 
     @model_validator(mode="after")
     def _one(self) -> Example:

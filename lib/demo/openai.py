@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from lib.demo import openai_checks as checks
-from lib.demo.openai_answers import MODELS, chat_answer, embedding_answer
+from lib.demo.openai_answers import MODELS, chat_answer, embedding_answer, model_object
 from lib.demo.openai_judgements import decision_answer, moderation_answer
 from lib.demo.openai_media import (
     TEXTS,
@@ -68,7 +68,9 @@ class OpenAI:
         """Reply as OpenAI does."""
         match exchange.entry.method, path:
             case "POST", "/v1/chat/completions":
-                await _chat(exchange, checks.check_chat(checks.json_of(exchange)))
+                body = checks.check_chat(checks.json_of(exchange))
+                asked = asks_for_usage(body)
+                await complete_chat(exchange, body, include_usage=asked)
             case "POST", "/v1/responses":
                 await _respond(exchange, checks.check_responses(checks.json_of(exchange)))
             case "POST", "/v1/embeddings":
@@ -80,7 +82,7 @@ class OpenAI:
                 reply, usage = decision_answer(checks.check_decisions(checks.json_of(exchange)))
                 await exchange.json_with_usage(reply, usage)
             case "GET", "/v1/models":
-                models = [{"id": name, "object": "model", "created": 0, "owned_by": "system"} for name in MODELS]
+                models = [model_object(name, ends) for name, ends in MODELS.items()]
                 await exchange.json(200, {"object": "list", "data": models})
             case "POST", path:
                 await _media(exchange, path)
@@ -88,11 +90,16 @@ class OpenAI:
                 raise checks.Refused(404, f"Invalid URL ({method} {path})")
 
 
-async def _chat(exchange: Exchange, body: dict[str, Any]) -> None:
+def asks_for_usage(body: dict[str, Any]) -> bool:
+    """`stream_options.include_usage`."""
+    options: dict[str, Any] = body.get("stream_options") or {}
+    return bool(options.get("include_usage"))
+
+
+async def complete_chat(exchange: Exchange, body: dict[str, Any], *, include_usage: bool) -> None:
+    """Reply to a chat completion that was checked; `include_usage`: at the end of a stream."""
     answer = chat_answer(body, exchange.scenario)
     if body.get("stream"):
-        options: dict[str, Any] = body.get("stream_options") or {}
-        include_usage = bool(options.get("include_usage"))
         await exchange.stream(ChatStream(answer, exchange.scenario, include_usage=include_usage))
         return
     message: dict[str, Any] = {"role": "assistant", "refusal": None, "annotations": []}

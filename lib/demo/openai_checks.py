@@ -92,10 +92,10 @@ def json_of(exchange: Exchange) -> Any:
         raise Refused(400, "We could not parse the JSON body of your request.") from None
 
 
-def check_chat(body: Any) -> dict[str, Any]:
+def check_chat(body: Any, models: re.Pattern[str] = KNOWN_MODELS) -> dict[str, Any]:
     """The body of a chat completion, validated as far as the double reads it. Raises Refused (400, 404)."""
     fields = _object(body)
-    _model(fields)
+    _model(fields, models)
     messages = _present(fields, "messages")
     if not isinstance(messages, list):
         raise _wrong_type("messages", "an array of objects", messages)
@@ -111,10 +111,10 @@ def check_chat(body: Any) -> dict[str, Any]:
     return fields
 
 
-def check_embeddings(body: Any) -> dict[str, Any]:
+def check_embeddings(body: Any, models: re.Pattern[str] = KNOWN_MODELS) -> dict[str, Any]:
     """The body of an embeddings call. Raises Refused (400, 404)."""
     fields = _object(body)
-    _model(fields)
+    _model(fields, models)
     given = _present(fields, "input")
     if not isinstance(given, (str, list)):
         raise _wrong_type("input", "a string or an array", given)
@@ -265,13 +265,13 @@ def _present(fields: dict[str, Any], name: str) -> Any:
     return fields[name]
 
 
-def _model(fields: dict[str, Any]) -> None:
+def _model(fields: dict[str, Any], models: re.Pattern[str] = KNOWN_MODELS) -> None:
     model = fields.get("model")
     if model is None:
         raise Refused(400, "you must provide a model parameter")
     if not isinstance(model, str):
         raise _wrong_type("model", "a string", model)
-    if not KNOWN_MODELS.match(model):
+    if not models.match(model):
         text = f"The model `{model}` does not exist or you do not have access to it."
         raise Refused(404, text, code="model_not_found")
 
