@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from lib.doubt import NOT_PAID, judge
-from lib.health import Part
+from lib.health import UPSTREAM, Part
 from lib.lease import Lease
 from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
 from lib.metrics import LedgerSums
@@ -35,8 +35,6 @@ PAUSES_SECONDS = 5.0
 HEALTH_SECONDS = 15.0
 FIGURES_SECONDS = 30.0
 """Sums over the whole ledger are not read at every scrape."""
-UPSTREAM = "upstream "
-"""Begins the name of an API's part in what /api/health says."""
 
 
 @dataclass(frozen=True, slots=True)

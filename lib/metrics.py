@@ -77,7 +77,12 @@ FAMILIES = {
         Family("alb_shortfall_msat_total", Kind.COUNTER, "What calls that were settled late could not be charged."),
         Family("alb_upstream_errors_total", Kind.COUNTER, "Calls without a usable answer.", ("api", "code")),
         Family("alb_answers_handed_out_total", Kind.COUNTER, "Kept answers that were handed out free."),
-        Family("alb_up", Kind.GAUGE, "1 while a part is well: ledger, node, price, upstream NAME.", ("part",)),
+        Family(
+            "alb_up",
+            Kind.GAUGE,
+            "1 while a part is well: ledger, node, price, and each upstream that is set up.",
+            ("part",),
+        ),
         Family("alb_alarm", Kind.GAUGE, "1 while /api/health shows this alarm.", ("name",)),
         Family(
             "alb_paused", Kind.GAUGE, "1 while an operator does not sell it; an empty model is all.", ("api", "model")

@@ -416,7 +416,7 @@ expect_keyword() { # TEXT
 # What an answer says, whatever the endpoint.
 answer_text() {
     jq -r 'if .choices then [.choices[].message.content] elif .output then [.output[]?.content[]?.text]
-           elif .text then [.text] else [.. | strings] end | map(values) | join("\n")' \
+           elif .text then [.text] else [tojson] end | map(values) | join("\n")' \
         "$work/body" 2>/dev/null
 }
 

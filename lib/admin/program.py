@@ -54,8 +54,14 @@ async def run(root: Path, arguments: list[str]) -> int:
         return _complain(str(error))
     if told is None:
         return _complain("nothing is known of it")
-    sys.stdout.write((as_json if asked.json else as_text)(plain(told)) + "\n")
+    sys.stdout.write(_shown(told, in_json=asked.json) + "\n")
     return 1 if isinstance(told, Done) and not told.done else 0
+
+
+def _shown(told: object, *, in_json: bool) -> str:
+    if in_json:
+        return as_json(plain(told))
+    return told.what if isinstance(told, Done) else as_text(plain(told))
 
 
 async def _done(asked: argparse.Namespace, root: Path) -> object:

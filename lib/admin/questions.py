@@ -52,10 +52,10 @@ async def status(shop: Shop) -> Mapping[str, object]:
             **{field.name: getattr(totals, field.name) for field in dataclasses.fields(totals)},
         },
         "node": await _node(shop.node),
-        "waits for you": {
-            "payments under review": len(reviews),
-            "payments that the node denies": sum(doubt.denied for doubt in doubts),
-            "payments not confirmed yet": sum(not doubt.denied for doubt in doubts),
+        "waits_for_you": {
+            "payments_under_review": len(reviews),
+            "payments_denied_by_the_node": sum(doubt.denied for doubt in doubts),
+            "payments_not_confirmed": sum(not doubt.denied for doubt in doubts),
         },
         "paused": await shop.ledger.pauses(),
     }
@@ -67,14 +67,14 @@ async def owed(shop: Shop, reserve: Msat) -> Mapping[str, object]:
     invoices = sum((debt.open_invoices for debt in debts), Msat.ZERO)
     told: dict[str, object] = {
         "owed": totals.balance,
-        "held by running calls": totals.held,
-        "open top-up invoices": invoices,
+        "held_by_calls": totals.held,
+        "open_invoices": invoices,
         "reserve": reserve,
         "node": node,
     }
     if node.balance is not None:
         rest = node.balance - totals.balance - invoices - reserve
-        told["safe to sweep"] = max(rest, Msat.ZERO).sat_rounded_down()
+        told["safe_to_sweep"] = max(rest, Msat.ZERO).sat_rounded_down()
         told["missing"] = max(-rest, Msat.ZERO)
     note = "Payments for calls whose credential never came are not in the ledger: they are owed as well."
     return {**told, "note": note}
@@ -91,7 +91,7 @@ async def earnings(shop: Shop, days: int, by: str, now: datetime) -> Mapping[str
     return {
         "since": since,
         "rows": [{**dict(zip(names, group, strict=True)), **_sum(rows)} for group, rows in sorted(groups.items())],
-        "in all": _sum(found),
+        "in_all": _sum(found),
         "note": "Dollars: each charge at the bitcoin price of its call; upstream at its own prices.",
     }
 
@@ -120,7 +120,7 @@ def _sum(rows: Sequence[Earned]) -> dict[str, object]:
         "lost": sum((row.loss for row in rows), UsdPicos.ZERO),
         "clamped": sum((row.clamped for row in rows), Msat.ZERO),
         "shortfall": sum((row.shortfall for row in rows), Msat.ZERO),
-        "cost unknown": sum(row.unpriced for row in rows),
+        "cost_unknown": sum(row.unpriced for row in rows),
     }
 
 
@@ -136,8 +136,7 @@ async def payment(shop: Shop, payment_hash: bytes, rows: int) -> Mapping[str, ob
         story["account"] = await shop.ledger.account(account)
         story["entries"] = _told(await shop.ledger.entries(account, before=None, limit=rows))
         calls = await shop.ledger.calls_of(account, rows)
-        story["calls of the account"] = calls
-        story["through this payment"] = [call.request_id for call in calls if call.payment_hash == payment_hash]
+        story["calls"] = [_brief(call) for call in calls]
     return story
 
 
@@ -150,7 +149,8 @@ async def request(shop: Shop, request_id: str, rows: int) -> Mapping[str, object
     entries = await shop.ledger.entries(account, before=None, limit=LISTED_MAX_COUNT)
     mine = [entry for entry in entries if entry.call is not None and entry.call.request_id == request_id]
     return {
-        "calls": [_outcome(call) for call in calls],
+        "call": _outcome(calls[0]),
+        "other_calls": [_brief(call) for call in calls[1:]],
         "entries": _told(mine[:rows]),
         "account": await shop.ledger.account(account),
     }
@@ -162,7 +162,8 @@ async def account(shop: Shop, name: str, rows: int) -> Mapping[str, object] | No
     if found is None:
         return None
     entries = await shop.ledger.entries(name, before=None, limit=rows)
-    return {"account": found, "entries": _told(entries), "calls": await shop.ledger.calls_of(name, rows)}
+    calls = [_brief(call) for call in await shop.ledger.calls_of(name, rows)]
+    return {"account": found, "entries": _told(entries), "calls": calls}
 
 
 async def keys(shop: Shop) -> Sequence[object]:
@@ -189,6 +190,22 @@ def _told(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     ]
 
 
+def _brief(call: CallStory) -> dict[str, object]:
+    """One line of a list; `request` tells the rest."""
+    return {
+        "opened_at": call.opened_at,
+        "request_id": call.request_id,
+        "by": call.owner,
+        "payment_hash": call.payment_hash,
+        "model": call.model,
+        "ceiling": call.ceiling,
+        "charge": call.charge,
+        "ending": call.ending or "runs",
+        "left_at": call.left_at,
+        "kept_until": call.kept_until,
+    }
+
+
 def _outcome(call: CallStory) -> dict[str, object]:
     """A call in words first."""
     if call.ended_at is None:
@@ -199,7 +216,7 @@ def _outcome(call: CallStory) -> dict[str, object]:
         words = "charged"
     else:
         words = "not charged"
-    return {"in short": words, **{field.name: getattr(call, field.name) for field in dataclasses.fields(call)}}
+    return {"in_short": words, **{field.name: getattr(call, field.name) for field in dataclasses.fields(call)}}
 
 
 async def _node(node: LightningNode) -> NodeSeen:

@@ -83,10 +83,10 @@ def _lines(told: Plain, indent: str) -> list[str]:
 def _pairs(told: dict[str, Plain], indent: str) -> list[str]:
     simple = {name: value for name, value in told.items() if not isinstance(value, dict | list)}
     width = max((len(name) for name in simple), default=0)
-    lines = [f"{indent}{name:<{width}}  {_word(value)}".rstrip() for name, value in simple.items()]
+    lines = [f"{indent}{_spaced(name):<{width}}  {_word(value)}".rstrip() for name, value in simple.items()]
     for name, value in told.items():
         if name not in simple:
-            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
+            lines += [f"{indent}{_spaced(name)}:", *_lines(value, indent + "  ")]
     return lines
 
 
@@ -94,7 +94,7 @@ def _table(rows: list[dict[str, Plain]], indent: str) -> list[str]:
     """Columns in which no row has anything are left out."""
     names = list(dict.fromkeys(name for row in rows for name in row))
     names = [name for name in names if any(row.get(name) not in (None, [], "") for row in rows)]
-    cells = [names, *([_word(row.get(name)) for name in names] for row in rows)]
+    cells = [[_spaced(name) for name in names], *([_word(row.get(name)) for name in names] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(names))]
     numeric = [all(isinstance(row.get(name), int | None) for row in rows) for name in names]
     return [
@@ -105,6 +105,11 @@ def _table(rows: list[dict[str, Plain]], indent: str) -> list[str]:
         ).rstrip()
         for row in cells
     ]
+
+
+def _spaced(name: str) -> str:
+    """A name as people write it."""
+    return name.replace("_", " ")
 
 
 def _word(value: Plain) -> str:

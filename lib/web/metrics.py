@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from lib.core.errors import ApiError, Code
+from lib.health import UPSTREAM
 from lib.metrics import FAMILIES
 from lib.services import Services
 from lib.web.replies import NOT_STORED, TellingRoute
@@ -49,7 +50,9 @@ class State(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Every gauge whose value is known."""
         services, metrics = self._services, self._services.metrics
-        yield _labelled("alb_up", {(name,): part.ok for name, part in services.health.parts.items()})
+        yield _labelled(
+            "alb_up", {(name,): part.ok for name, part in services.health.parts.items() if self._is_meant(name)}
+        )
         yield _labelled("alb_alarm", dict.fromkeys([(name,) for name in services.health.alarms], True))
         paused = [(pause.api, pause.model or "") for pause in services.purchase.pauses.current]
         yield _labelled("alb_paused", dict.fromkeys(paused, True))
@@ -67,6 +70,11 @@ class State(Collector):
             told |= metrics.ledger.told(time.monotonic())
         for name, value in told.items():
             yield GaugeMetricFamily(name, FAMILIES[name].meaning, value=float(value))
+
+    def _is_meant(self, part: str) -> bool:
+        """An API whose key was never set is not sold, and no fault."""
+        name = part.removeprefix(UPSTREAM)
+        return name == part or self._services.settings.missing(name) is None
 
 
 def _labelled(name: str, values: Mapping[tuple[str, ...], bool]) -> GaugeMetricFamily:

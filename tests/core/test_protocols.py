@@ -54,11 +54,16 @@ leaves = counts | words
 members = st.sampled_from([*COUNTED, *HOLDERS, *LABELS])
 
 
+def _merged(kind: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+    return {**kind, **rest}
+
+
 def _objects(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Objects with the members that protocols look at, each of the right or of the wrong form."""
+    kinds: st.SearchStrategy[Any] = st.sampled_from([*EVENT_TYPES, {}, []]) | leaves
     return st.builds(
-        lambda kind, rest: {**kind, **rest},
-        st.fixed_dictionaries({}, optional={"type": st.sampled_from(EVENT_TYPES) | leaves | st.just({})}),
+        _merged,
+        st.fixed_dictionaries({}, optional={"type": kinds}),
         st.dictionaries(members, children, max_size=4),
     )
 
@@ -69,9 +74,9 @@ anything: st.SearchStrategy[Any] = st.recursive(
 payloads = _objects(anything)
 
 
-def event(payload: Any) -> bytes:
+def event(payload: dict[str, Any]) -> bytes:
     """On the wire, with a name where its type is one."""
-    kind = payload.get("type") if isinstance(payload, dict) else None
+    kind = payload.get("type")
     name = f"event: {kind}\n".encode() if isinstance(kind, str) and kind.isprintable() else b""
     return name + b"data: " + json.dumps(payload, ensure_ascii=False).encode()
 
@@ -177,11 +182,11 @@ def response(status: str, **more: Any) -> dict[str, Any]:
     return {"object": "response", "status": status, "error": None, "output": output, "usage": usage, **more}
 
 
-CUT = {"incomplete_details": {"reason": "max_output_tokens"}}
+CUT: dict[str, Any] = {"incomplete_details": {"reason": "max_output_tokens"}}
 OF_RESPONSE = Usage(100, 50, cached=20, cache_write=30, reasoning=40)
-DELTA = {"type": "response.output_text.delta", "item_id": "msg_1", "delta": "Hi!"}
-THOUGHT = {"type": "response.reasoning_summary_text.delta", "item_id": "rs_1", "delta": "Hm."}
-ARGUMENTS = {"type": "response.function_call_arguments.delta", "item_id": "fc_1", "delta": '{"a":1}'}
+DELTA: dict[str, Any] = {"type": "response.output_text.delta", "item_id": "msg_1", "delta": "Hi!"}
+THOUGHT: dict[str, Any] = {"type": "response.reasoning_summary_text.delta", "item_id": "rs_1", "delta": "Hm."}
+ARGUMENTS: dict[str, Any] = {"type": "response.function_call_arguments.delta", "item_id": "fc_1", "delta": '{"a":1}'}
 
 
 @pytest.mark.parametrize(
@@ -226,13 +231,24 @@ def test_a_response_that_only_thought_ended_by_its_cap() -> None:
     assert (nothing.empty_by_cap, something.empty_by_cap) == (True, False)
 
 
-READ = {"input_tokens": 50, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 30}
-START = {"type": "message_start", "message": {"type": "message", "content": [], "usage": {**READ, "output_tokens": 1}}}
-TEXT = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi!"}}
-JSON = {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"a":1}'}}
-SIGNED = {"type": "content_block_delta", "index": 2, "delta": {"type": "signature_delta", "signature": "x" * 99}}
-WRITTEN = {"output_tokens": 50, "output_tokens_details": {"thinking_tokens": 40}}
-STOP = {"type": "message_stop"}
+READ: dict[str, Any] = {"input_tokens": 50, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 30}
+START: dict[str, Any] = {
+    "type": "message_start",
+    "message": {"type": "message", "content": [], "usage": {**READ, "output_tokens": 1}},
+}
+TEXT: dict[str, Any] = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi!"}}
+JSON: dict[str, Any] = {
+    "type": "content_block_delta",
+    "index": 1,
+    "delta": {"type": "input_json_delta", "partial_json": '{"a":1}'},
+}
+SIGNED: dict[str, Any] = {
+    "type": "content_block_delta",
+    "index": 2,
+    "delta": {"type": "signature_delta", "signature": "x" * 99},
+}
+WRITTEN: dict[str, Any] = {"output_tokens": 50, "output_tokens_details": {"thinking_tokens": 40}}
+STOP: dict[str, Any] = {"type": "message_stop"}
 
 
 def delta(**usage: Any) -> dict[str, Any]:
@@ -264,7 +280,7 @@ def test_a_stream_of_a_message(told: list[Any], usage: Usage | None, visible: in
 
 def test_a_message_that_is_whole() -> None:
     """As a stream of it; the cap that ended it is told as other protocols tell it."""
-    told = {"type": "message", "content": [], "stop_reason": "max_tokens", "usage": {**READ, **WRITTEN}}
+    told: dict[str, Any] = {"type": "message", "content": [], "stop_reason": "max_tokens", "usage": {**READ, **WRITTEN}}
 
     reading = PROTOCOLS["messages"].read_whole(orjson.dumps(told))
 
@@ -275,7 +291,7 @@ def test_a_message_that_is_whole() -> None:
 @pytest.mark.parametrize("value", [-1, 2.5, "7", True, TOKENS_MAX + 1, [1]])
 def test_a_message_whose_usage_is_unbelievable_has_none(name: str, value: Any) -> None:
     """One count that cannot be is enough."""
-    told = {"type": "message", "content": [], "usage": {**READ, **WRITTEN, name: value}}
+    told: dict[str, Any] = {"type": "message", "content": [], "usage": {**READ, **WRITTEN, name: value}}
 
     assert PROTOCOLS["messages"].read_whole(orjson.dumps(told)).usage is None
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import getpass
+import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import AsyncGenerator
@@ -12,6 +16,7 @@ import pytest
 
 from lib.demo.parts import demo_parts
 from tests.deploy.callers import calling
+from tests.deploy.guide import Block, run_by_tests
 from tests.deploy.machine import Machine, ended, machine_at, shop_config
 from tests.deploy.sshd import Sshd, sshd_at
 from tests.programs import Ended
@@ -31,8 +36,10 @@ class Operator:
     machine: Machine
     sshd: Sshd
 
-    async def deploy(self, *arguments: str) -> Ended:
-        env = {
+    @property
+    def env(self) -> dict[str, str]:
+        """What deploy.sh is told of a machine that differs from the one in the guide."""
+        return {
             "DEPLOY_SSH": self.sshd.command,
             "DEPLOY_PATH": str(self.machine.path),
             "DEPLOY_PORT": str(self.machine.port),
@@ -40,7 +47,46 @@ class Operator:
             "DEPLOY_SUPERVISOR": self.machine.supervisor,
             "DEPLOY_UNITS": str(self.machine.path / "units"),
         }
-        return await ended(["./deploy.sh", "prod", "--skip-tests", *arguments], cwd=self.clone, env=env)
+
+    async def deploy(self, *arguments: str) -> Ended:
+        return await ended(["./deploy.sh", "prod", "--skip-tests", *arguments], cwd=self.clone, env=self.env)
+
+    async def paste(self, block: Block) -> str:
+        """What a block of the guide says where it is to be run; an invoice that it shows is paid."""
+        variables = {
+            "SITE": self.machine.path,
+            "DATA": self.machine.path / "data",
+            "SERVICE_USER": getpass.getuser(),
+            "PHOENIX_CONF": self.machine.path / "phoenix.conf",
+            "OPENAI_API_KEY": self.machine.parts.upstream_key,
+            "PORT": self.machine.port,
+            "SHOP": self.machine.world.url,
+        }
+        text = (
+            "set -eu\n"
+            + "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in variables.items())
+            + block.text
+        )
+        shell = ["bash", "-c", text] if block.place == "here" else [*self.sshd.command.split(), "captain", text]
+        process = await asyncio.create_subprocess_exec(
+            *shell,
+            cwd=self.clone,
+            env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **self.env},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        return await self._read(process)
+
+    async def _read(self, process: asyncio.subprocess.Process) -> str:
+        assert process.stdin is not None and process.stdout is not None
+        said = ""
+        async for line in process.stdout:
+            said += line.decode()
+            if line.startswith(b"ln"):
+                process.stdin.write(f"{await self.machine.parts.pay(line.decode().strip())}\n".encode())
+        assert await process.wait() == 0, said
+        return said
 
     def commit(self, why: str) -> None:
         subprocess.run([*GIT, "add", "--all"], cwd=self.clone, check=True)
@@ -78,11 +124,22 @@ async def operator(tmp_path: Path, clone: Path) -> AsyncGenerator[Operator]:
         yield operator
 
 
-async def test_deploy_and_roll_back_over_ssh(operator: Operator):
-    """A first release, a second with streams through the switch, a third that is rolled back, a fourth refused."""
+async def test_from_an_empty_server_to_a_roll_back(operator: Operator):
+    """The guide's blocks lead to a sale; a second release is switched to under streams, a third is rolled back."""
     machine, clone = operator.machine, operator.clone
-    done = await operator.deploy()
-    assert done.code == 0, done.said + done.complained
+    (machine.path / "phoenix.conf").write_text(
+        f"http-password-limited-access={machine.parts.seller_limited_password}\n"
+    )
+    secrets, deploy, check, sale, backup = run_by_tests()
+    await operator.paste(secrets)
+    assert f"PHOENIX_PASSWORD={machine.parts.seller_limited_password}\n" in machine.secrets_file.read_text()
+    machine.secrets()  # the same, and where the doubles are
+    assert "serves" in await operator.paste(deploy)
+    checked = await operator.paste(check)
+    assert "config.yaml and the environment are valid" in checked and '"ok"' in checked and "FAULT" not in checked
+    assert "canned answer of the demo" in await operator.paste(sale)
+    assert "FAIL" not in await operator.paste(backup)
+    assert len(list((machine.path / "data" / "backups").glob("ledger-*.sqlite"))) == 1
     first = machine.current
     assert (machine.path / "current" / "frontend" / "dist" / "index.html").exists()
     assert not (machine.path / "current" / "tests").exists()
