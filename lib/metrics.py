@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 if TYPE_CHECKING:
     from lib.core.endings import Ending
@@ -151,6 +158,7 @@ class Metrics:
 
     def __init__(self) -> None:
         """Everything at nothing."""
+        disable_created_metrics()  # a second series for each, which nobody asks for
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
         self._challenges = self._counter("alb_challenges_total")
