@@ -178,19 +178,19 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
     """Read everything. The process environment wins over `.env.secrets`. Raises ConfigError."""
     demo = _is_demo(environ)
     env = _merged(environ, root)
-    config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
-    urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
+    shop = read_upstreams(environ, root)
+    config = shop.config
     return Settings(
         config=config,
         secrets=Secrets(
             root_keys=_root_keys(env.get("L402_ROOT_KEY", "")),
             phoenix_password=env.get("PHOENIX_PASSWORD", ""),
-            upstream_keys={name: env[api.api_key_env] for name, api in config.apis.items() if env.get(api.api_key_env)},
+            upstream_keys=shop.keys,
             metrics_token=_metrics_token(env.get("METRICS_TOKEN", "")),
             demo_wallet_password=env.get("PHOENIX_TEST_PASSWORD", "") if demo else "",
         ),
         phoenix_url=_url("PHOENIX_URL", env.get("PHOENIX_URL", DEFAULT_NODE_URL)),
-        upstream_urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
+        upstream_urls=shop.urls,
         overridden=frozenset(name for name in config.apis if env.get(_base_url_name(name))),
         trusted_proxies=_networks(config.limits.trusted_proxies),
         ledger=_ledger(env),
@@ -198,6 +198,28 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
         fixed_btc_price=_fixed_price(env.get("BTC_USD", ""), allowed=demo or config.allow_fixed_price),
         demo_wallet_url=_url("PHOENIX_TEST_URL", env.get("PHOENIX_TEST_URL", "http://localhost:9741")),
         demo=demo,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """What is sold and where it is bought."""
+
+    config: schema.Config
+    urls: Mapping[str, str]
+    keys: Mapping[str, str] = field(repr=False)
+    """By API name; only of those that have one."""
+
+
+def read_upstreams(environ: Mapping[str, str], root: Path) -> Upstreams:
+    """The catalog's side of the settings, for programs that sell nothing. Raises ConfigError."""
+    env = _merged(environ, root)
+    config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
+    urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
+    return Upstreams(
+        config=config,
+        urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
+        keys={name: env[api.api_key_env] for name, api in config.apis.items() if env.get(api.api_key_env)},
     )
 
 

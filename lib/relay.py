@@ -17,7 +17,7 @@ from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code
 from lib.core.money import Msat
 from lib.core.order import Order
-from lib.core.sse import Event, EventKind, StreamReader, encoded
+from lib.core.sse import BytesReader, Event, EventKind, StreamReader, encoded
 from lib.core.usage import Reading
 from lib.kept_answers import Whole
 from lib.upstream import Reply, UpstreamBroke, UpstreamFailure
@@ -160,13 +160,23 @@ class Relay:
         self._ending: Ending | None = None
         self._headers: HeaderList = []
         self._shown = bytearray()
+        self._unpacks = False
+        """The buyer gets what events carry, not the events."""
+        self._bare = False
+        """The buyer gets bytes among which nothing can be said."""
 
     async def run(self, reply: Reply, headers: HeaderList) -> None:
         """Relay the whole answer. Raises UpstreamFailure while the buyer has not been sent anything yet."""
+        order, content_type = self._order, dict(reply.headers).get(b"content-type", b"")
         self._headers = [*reply.headers, *headers]
-        content_type = dict(reply.headers).get(b"content-type", b"")
-        if self._order.streaming and content_type.startswith(b"text/event-stream"):
-            await self._stream(reply)
+        if order.streaming and content_type.startswith(b"text/event-stream"):
+            self._unpacks = order.unpacked
+            if self._unpacks:
+                self._headers = [(b"content-type", order.protocol.unpacked_type(order.parameters)), *headers]
+            await self._stream(reply, StreamReader(order.protocol))
+        elif order.protocol.passes(content_type):
+            self._tell_price(self._counter.bill(Reading(complete=True)))  # it says nothing that could change it
+            await self._stream(reply, BytesReader())
         else:
             await self._whole(reply)
 
@@ -181,17 +191,14 @@ class Relay:
 
     async def _whole(self, reply: Reply) -> None:
         body = await self._read_whole(reply)
-        self._reading = self._order.protocol.read_whole(body)
+        self._reading = self._order.protocol.read_whole(body, self._order.parameters)
         if self._reading.failed:
             raise UpstreamFailure(Ending.UNANSWERED, ApiError(Code.UPSTREAM_ERROR))
         bill = self._counter.bill(self._reading)
         body = self._published(body)
         self._shown += body
-        self._headers += [
-            (b"content-length", str(len(body)).encode()),
-            (b"x-charge-msat", str(bill.charge.value).encode()),
-            (b"x-balance-msat", str(bill.balance.value).encode()),
-        ]
+        self._headers.append((b"content-length", str(len(body)).encode()))
+        self._tell_price(bill)
         self._ending = self._paid_ending()
         delivered = await send_whole(self._buyer, Whole(self._headers, body))
         self._counter.finish(self.end(delivered=delivered))
@@ -204,6 +211,12 @@ class Relay:
         if not isinstance(answer, dict):
             return body
         return orjson.dumps(self._order.protocol.published(cast("dict[str, Any]", answer), private))
+
+    def _tell_price(self, bill: Bill) -> None:
+        self._headers += [
+            (b"x-charge-msat", str(bill.charge.value).encode()),
+            (b"x-balance-msat", str(bill.balance.value).encode()),
+        ]
 
     def _paid_ending(self) -> Ending:
         """An answer that should have said what it used, and did not, is unmetered."""
@@ -225,11 +238,11 @@ class Relay:
             ) from broke
         return b"".join(pieces)
 
-    async def _stream(self, reply: Reply) -> None:
+    async def _stream(self, reply: Reply, reader: StreamReader | BytesReader) -> None:
         pieces: asyncio.Queue[_Piece] = asyncio.Queue()  # bounded by max_reply_bytes
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(self._send_all(pieces))
-            await self._read_stream(reply, pieces)
+            await self._read_stream(reply, reader, pieces)
             pieces.put_nowait(_Piece(b"", last=True))
             await sending
 
@@ -248,11 +261,20 @@ class Relay:
             if any(piece.done for piece in ready) and await self._buyer.has_all():
                 self._counter.finish(self.end(delivered=True))
         self._counter.finish(self.end(delivered=await self._buyer.has_all()))
-        await self._buyer.take(LAST)
+        if not (self._bare and self._torn):
+            await self._buyer.take(LAST)
+        # Else the connection ends without that word: nothing else can say in the middle of sound that it is not whole.
 
-    async def _read_stream(self, reply: Reply, pieces: asyncio.Queue[_Piece]) -> None:
+    @property
+    def _torn(self) -> bool:
+        """The buyer has to be told that this is not the whole answer."""
+        return self._reading.failed or (self._ending not in PAID_FOR and not self._reading.complete)
+
+    async def _read_stream(
+        self, reply: Reply, reader: StreamReader | BytesReader, pieces: asyncio.Queue[_Piece]
+    ) -> None:
         """Read upstream to its end, at its own pace, and queue what the buyer shall see."""
-        reader = StreamReader(self._order.protocol)
+        self._bare = self._unpacks or isinstance(reader, BytesReader)
         self._reading = reader.reading
         stopped: Ending | None = None
         size = 0
@@ -263,13 +285,14 @@ class Relay:
                     stopped = Ending.CUT
                     break
                 self._queue(reader.feed(chunk), pieces)
-            self._queue(reader.finish(), pieces)
+            else:
+                self._queue(reader.finish(), pieces)
         except UpstreamBroke as broke:
             stopped = Ending.CUT if broke.timed_out else Ending.BROKEN
         except ValueError:  # one event beyond all bounds
             stopped = Ending.CUT
         self._ending = self._ending or self._stream_ending(stopped)
-        if self._reading.failed or (self._ending not in PAID_FOR and not self._reading.complete):
+        if self._torn and not self._bare:
             pieces.put_nowait(_Piece(self._order.protocol.broken(BROKEN_STREAM)))
         if self._buyer.gone or self._ending not in PAID_FOR:  # nothing is to be delivered any more
             self._counter.finish(self.end(delivered=False))
@@ -296,6 +319,8 @@ class Relay:
         """What the buyer sees of an event: usage only if asked for, and then with what it costs here."""
         if event.kind is EventKind.ERROR or (event.kind is EventKind.DONE and self._reading.failed):
             return b""  # told in our own words once the stream has ended; some servers say [DONE] after an error
+        if self._unpacks:
+            return self._order.protocol.carried(event.payload or {})
         if event.kind is not EventKind.USAGE or event.payload is None:
             return event.raw
         protocol, private = self._order.protocol, self._order.endpoint.rules.private_usage

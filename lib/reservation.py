@@ -238,7 +238,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
             hold_id=self._hold.hold_id,
             ending=ending,
             charge=Msat.ZERO if ending in NOT_CHARGED else cost.charge,
-            usage=reading.usage.as_json() if reading.usage else None,
+            usage=pricing.usage_as_json(self._order, reading),
             upstream_cost=cost.upstream,
             clamped=cost.clamped or None,
             loss=pricing.upstream_ceiling(self._order) if lost else None,

@@ -27,6 +27,7 @@ from lib.lease import Lease
 from lib.lightning.node import LightningNode
 from lib.lightning.payer import DemoWallet
 from lib.lightning.phoenixd import Phoenixd
+from lib.media.audio_meter import AudioMeter
 from lib.metrics import Metrics
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
@@ -36,6 +37,7 @@ from lib.store.sqlite import SqliteLedger
 from lib.store.watermark import Watermark
 from lib.throttle import CountsFree, MemoryThrottle, SharedThrottle, Throttle
 from lib.topup import Topups
+from lib.uploads import Spool
 from lib.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ class Services:
     health: Health
     purchase: Purchase
     topups: Topups
+    uploads: Spool
+    audio_meter: AudioMeter
     demo_wallet: DemoWallet | None
     """Pays with play money; None outside the demo."""
 
@@ -136,13 +140,17 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
         wallet = _demo_wallet(settings)
         if wallet is not None:
             stack.push_async_callback(wallet.aclose)
-        services = await _assembled(settings, ledger, node, upstream, feed, wallet)
+        meter = AudioMeter()
+        stack.push_async_callback(meter.aclose)
+        services = await _assembled(settings, ledger, node, upstream, feed, wallet, meter)
         stack.push_async_callback(_given_back, services)
         with contextlib.suppress(LedgerUnavailable):
             await services.purchase.pauses.refresh(ledger)
         services.metrics.sells(services.catalog.models())
         for api in sorted(settings.overridden):
             log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
+        for ending in services.catalog.ending(services.today):
+            log.warning("%s", ending)
         yield services
 
 
@@ -153,19 +161,11 @@ async def _assembled(
     upstream: Upstream,
     feed: BtcPriceFeed | None,
     wallet: DemoWallet | None,
+    meter: AudioMeter,
 ) -> Services:
     config = settings.config
     price = feed if feed is not None else _fixed(settings)
-    till = Till(
-        title=config.title,
-        limits=config.limits,
-        keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
-        node=node,
-        throttle=_throttle(ledger),
-        lease=Lease(),
-        clock=time.time,
-        randomness=Randomness(secrets.token_bytes, Ids(secrets.token_bytes)),
-    )
+    till = await _till(settings, ledger, node)
     stop_loss, lease = StopLoss(config.stop_loss), till.lease
     with contextlib.suppress(LedgerUnavailable):  # until the lease job has one, no calls are taken
         await renewed(ledger, lease)
@@ -193,7 +193,22 @@ async def _assembled(
         health=Health(),
         purchase=purchase,
         topups=Topups(config.topup, till, ledger, price),
+        uploads=Spool(settings.data_dir / "uploads", config.limits.upload_space_bytes),
+        audio_meter=meter,
         demo_wallet=wallet,
+    )
+
+
+async def _till(settings: Settings, ledger: Ledger, node: LightningNode) -> Till:
+    return Till(
+        title=settings.config.title,
+        limits=settings.config.limits,
+        keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
+        node=node,
+        throttle=_throttle(ledger),
+        lease=Lease(),
+        clock=time.time,
+        randomness=Randomness(secrets.token_bytes, Ids(secrets.token_bytes)),
     )
 
 

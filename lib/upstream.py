@@ -5,25 +5,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import aiohttp
 import orjson
 
 from lib.core import headers
+from lib.core.attached import Attached
 from lib.core.catalog import Api
 from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code
+from lib.core.form import SentFile, encoded_size
 from lib.core.order import Order
 from lib.core.schema import Limits
 
 log = logging.getLogger(__name__)
 
 HTTP_OK = 200
+SSE = "text/event-stream"
+BOUNDARY_BYTES = 16
 ERROR_BODY_MAX_BYTES = 65_536
 POOL_CONNECTIONS = 1_000
 KEEPALIVE_SECONDS = 15.0
@@ -130,8 +135,8 @@ class Upstream:
 
         A non-streamed answer may take the whole total limit to begin; the buyer's leaving does not shorten it.
         """
-        name, body = order.api.name, order.upstream_body(buyer)
-        limits = self._limits
+        name, limits = order.api.name, self._limits
+        accept = SSE if order.streaming else order.protocol.accepts
         timeout = aiohttp.ClientTimeout(
             total=limits.total_seconds,
             sock_connect=limits.connect_seconds,
@@ -139,8 +144,7 @@ class Upstream:
         )
         request = self._session.post(
             self._urls[name] + order.endpoint.rules.upstream_path,
-            data=body,
-            headers=headers.upward(order.api.rules, self._keys[name], streaming=order.streaming),
+            **_body(order, buyer, headers.upward(order.api.rules, self._keys[name], accept=accept)),
             timeout=timeout,
             allow_redirects=False,  # a redirect would carry our key to another host
         )
@@ -174,6 +178,34 @@ class Upstream:
             log.error("upstream %s refuses our key or quota (%d): off sale for a while", api, response.status)
             self._refused_until[api] = time.monotonic() + TROUBLE_SECONDS
         return UpstreamFailure(Ending.REFUSED, error)
+
+
+def _body(order: Order, buyer: str, shared: Mapping[str, str]) -> _Body:
+    """What is sent, and the headers that say what it is."""
+    if order.attached is None:
+        return _Body(data=order.upstream_body(buyer), headers={**shared, "Content-Type": "application/json"})
+    boundary = secrets.token_hex(BOUNDARY_BYTES)
+    pieces = list(order.attached.form(order.upstream_fields(buyer), boundary))
+    form = {
+        "Content-Type": f"multipart/form-data; boundary={boundary}",
+        "Content-Length": str(encoded_size(pieces)),
+    }
+    return _Body(data=_form_bytes(pieces, order.attached), headers={**shared, **form})
+
+
+class _Body(TypedDict):
+    data: bytes | AsyncIterator[bytes]
+    headers: dict[str, str]
+
+
+async def _form_bytes(pieces: list[bytes | SentFile], attached: Attached) -> AsyncIterator[bytes]:
+    """The form as it goes out: files are read while they are sent."""
+    for piece in pieces:
+        if isinstance(piece, SentFile):
+            async for part in attached.source.pieces(piece.start, piece.size):
+                yield part
+        else:
+            yield piece
 
 
 def refusal(status: int, body: bytes, retry_after: str) -> tuple[ApiError, bool]:

@@ -13,11 +13,10 @@ USER_AGENT = "alittlebitofmoney"
 FROM_UPSTREAM = ("content-type",)
 
 
-def upward(api: Api, api_key: str, *, streaming: bool) -> dict[str, str]:
+def upward(api: Api, api_key: str, *, accept: str) -> dict[str, str]:
     """What upstream is sent: nothing that the buyer wrote, and no compression, because we read every byte."""
     return {
-        "Content-Type": "application/json",
-        "Accept": "text/event-stream" if streaming else "application/json",
+        "Accept": accept,
         **identification(api, api_key),
     }
 

@@ -16,13 +16,16 @@ import jsonschema_rs
 import orjson
 
 from lib.core.errors import ApiError, Code
+from lib.core.form_values import typed
 from lib.core.protocols.images import measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
+    from lib.core.attached import Attached
     from lib.core.catalog import Api, Endpoint, Model, Place
+    from lib.core.form import Form
     from lib.core.protocols.base import Demand, Protocol
     from lib.core.protocols.images import SizeOf
     from lib.core.schema import Request
@@ -50,7 +53,11 @@ class Order:
     demand: Demand
     """What can be used beside the output."""
     digest: bytes
-    """Identifies the same call: API, path and parameters, never raw bytes."""
+    """Identifies the same call: API, path, parameters and the hashes of files, never raw bytes."""
+    unpacked: bool = False
+    """The buyer gets the bytes that a stream's events carry, not the events."""
+    attached: Attached | None = None
+    """The files of a form; then upstream is sent a form, too."""
 
     @property
     def protocol(self) -> Protocol:
@@ -63,12 +70,16 @@ class Order:
         return self.endpoint.rules.path
 
     def upstream_body(self, buyer: str) -> bytes:
-        """What upstream is sent, byte for byte. `buyer` stands for the account without revealing it."""
+        """The JSON that upstream is sent, byte for byte. `buyer` stands for the account without revealing it."""
+        return orjson.dumps(self.upstream_fields(buyer))
+
+    def upstream_fields(self, buyer: str) -> dict[str, Any]:
+        """The parameters with the buyer's alias."""
         body = dict(self.parameters)
         for name in self.endpoint.rules.request.identity:
             field, _, member = name.partition(".")
             body[field] = {**body.get(field, {}), member: buyer} if member else buyer
-        return orjson.dumps(body)
+        return body
 
 
 def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Order:
@@ -76,18 +87,36 @@ def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Orde
 
     `size_of` tells how large an image really is.
     """
-    endpoint = place.endpoint
     fields = {name: value for name, value in parse_json_object(body).items() if value is not None}
+    for name in place.endpoint.rules.request.required_in_json:
+        if name not in fields:
+            raise ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{name}` is required.", param=name)
+    return _order(place, fields, None, today=today, size_of=size_of)
+
+
+def order_of_form(place: Place, form: Form, attached: Attached, *, today: date, size_of: SizeOf) -> Order:
+    """Validate a form by the same rules, once its files are measured. Raises ApiError; nothing was invoiced."""
+    rules = place.endpoint.rules
+    for name, rule in rules.files.items():
+        if rule.required and not any(file.name == name for file in form.files):
+            raise ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{name}` is required.", param=name)
+    return _order(place, typed(form.fields, rules.request.properties), attached, today=today, size_of=size_of)
+
+
+def _order(place: Place, fields: dict[str, Any], attached: Attached | None, *, today: date, size_of: SizeOf) -> Order:
+    endpoint = place.endpoint
     rules = endpoint.rules.request
     for name in fields.keys() & rules.refused.keys():
         raise ApiError(Code.INVALID_FIELD_VALUE, rules.refused[name], param=name)
     _validate(endpoint, fields)
     model = _model(endpoint, fields, today)
     endpoint.protocol.amend(fields)
-    images = measured(endpoint.protocol.images(fields), model, size_of)
+    media = measured(endpoint.protocol.images(fields), model, size_of)
+    if attached is not None:
+        media = attached.media(model, media)
     cap, cap_is_ours = _output_cap(rules, model, fields)
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
-    streaming = _streaming(endpoint, fields)
+    streaming = _streaming(endpoint, model, fields)
     parameters = _parameters(endpoint, model, fields, cap=cap, streaming=streaming)
     return Order(
         api=place.api,
@@ -99,8 +128,10 @@ def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Orde
         answers=answers,
         output_cap=cap,
         cap_is_ours=cap_is_ours,
-        demand=endpoint.protocol.demand(parameters, images),
-        digest=_digest(place, parameters),
+        demand=endpoint.protocol.demand(model, parameters, media),
+        digest=_digest(place, parameters, attached),
+        unpacked=endpoint.protocol.unpacks(model, fields),
+        attached=attached,
     )
 
 
@@ -264,10 +295,10 @@ def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:
     return value
 
 
-def _streaming(endpoint: Endpoint, fields: dict[str, Any]) -> bool:
+def _streaming(endpoint: Endpoint, model: Model, fields: dict[str, Any]) -> bool:
     """Whether to stream."""
-    streaming = bool(fields.get("stream"))
-    if streaming and not endpoint.rules.streaming:
+    streaming = endpoint.protocol.streams(model, fields)
+    if fields.get("stream") and not endpoint.rules.streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "Streaming is not sold here.", param="stream")
     if "stream_options" in fields and not streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "`stream_options` needs `stream: true`.", param="stream_options")
@@ -293,6 +324,8 @@ def _parameters(
     return parameters
 
 
-def _digest(place: Place, parameters: Mapping[str, Any]) -> bytes:
-    facts = [place.api.name, place.endpoint.rules.path, parameters]
+def _digest(place: Place, parameters: Mapping[str, Any], attached: Attached | None) -> bytes:
+    facts: list[Any] = [place.api.name, place.endpoint.rules.path, parameters]
+    if attached is not None:
+        facts.append([(file.name, file.kind, file.sha256.hex()) for file in attached.files])
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
+
 from lib.core.money import BtcPrice, Msat, Rate, UsdMicros, UsdPicos
 from lib.core.units import INPUTS, OUTPUTS, Unit
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from lib.core.catalog import Model, PriceBook, Rates
     from lib.core.order import Order
+    from lib.core.schema import Typical
     from lib.core.usage import Reading
 
 VISIBLE_BYTES_PER_TOKEN = 8
@@ -79,14 +82,18 @@ def typical(order: Order, price: BtcPrice) -> Msat:
     if order.model.flat is not None:
         return _flat(order.model, price)
     tokens_in = order.demand.input_bytes // TYPICAL_BYTES_PER_TOKEN + order.demand.image_tokens
-    tokens_out = order.answers * min(order.output_cap, order.endpoint.rules.typical.output_tokens)
+    written = min(order.output_cap, order.endpoint.rules.typical.output_tokens)
+    tokens_out = order.answers * (written + order.demand.usual_output_tokens)
     usual = _usual(order.model, tokens_in, tokens_out, order.demand.measured, price)
     return min(usual, ceiling(order, price))
 
 
-def typical_of_model(model: Model, tokens_in: int, tokens_out: int, price: BtcPrice) -> Msat:
-    """What a call of so many tokens costs."""
-    return _flat(model, price) if model.flat is not None else _usual(model, tokens_in, tokens_out, {}, price)
+def typical_of_model(model: Model, typical: Typical, price: BtcPrice) -> Msat:
+    """What the call that is called typical costs with this model."""
+    if model.flat is not None:
+        return _flat(model, price)
+    measured = {Unit.SECOND: typical.seconds, Unit.CHARACTER: typical.characters}
+    return _usual(model, typical.input_tokens, typical.output_tokens, measured, price)
 
 
 def affordable_output_tokens(order: Order, price: BtcPrice, available: Msat) -> int:
@@ -113,9 +120,9 @@ def dearest(book: PriceBook, order: Order, output_cap: int | None = None) -> lis
         found = [
             _dearest_of(INPUTS, demand.input_tokens, rates),
             _dearest_of((*INPUTS, Unit.IMAGE_INPUT), demand.image_tokens, rates),
-            _dearest_of(OUTPUTS, order.answers * cap, rates),
+            _dearest_of(OUTPUTS, order.answers * (cap + demand.output_tokens), rates),
         ]
-        return [item for item in found if item] + _items(_beside_tokens(order), rates)
+        return [item for item in found if item] + _items(_beside_tokens(demand.measured), rates)
 
     return max(map(items, book.at_most(demand.input_tokens + demand.image_tokens)), key=_sum)
 
@@ -128,6 +135,14 @@ def cost(order: Order, reading: Reading, price: BtcPrice, limit: Msat) -> Cost:
     return Cost(owed, Msat.ZERO, upstream)
 
 
+def usage_as_json(order: Order, reading: Reading) -> str | None:
+    """What was used, for the buyer's history: our own names, sorted. None if that is not known."""
+    counts = reading.usage.counts() if reading.usage else {}
+    if reading.answered:
+        counts |= {f"{unit}s": many for unit, many in {**order.demand.measured, **reading.measured}.items()}
+    return orjson.dumps(counts, option=orjson.OPT_SORT_KEYS).decode() if counts else None
+
+
 def _owed(order: Order, reading: Reading, price: BtcPrice) -> Msat:
     if order.model.flat is not None:
         return _flat(order.model, price) if reading.answered else Msat.ZERO
@@ -137,10 +152,10 @@ def _owed(order: Order, reading: Reading, price: BtcPrice) -> Msat:
 
 def _used(book: PriceBook, order: Order, reading: Reading) -> UsdPicos:
     usage = reading.usage
-    beside = _beside_tokens(order) if reading.answered else {}
+    beside = _beside_answer(order, reading)
     if usage is None:
         visible = reading.visible_bytes // VISIBLE_BYTES_PER_TOKEN if order.protocol.writes else 0
-        return _sum(_items({Unit.OUTPUT: visible, **beside}, book.rates))
+        return _sum(_items({Unit.OUTPUT: visible + _made(order, reading), **beside}, book.rates))
     billed = usage.billed()
     if order.cap_is_ours and reading.empty_by_cap:
         billed |= dict.fromkeys(OUTPUTS, 0)
@@ -151,7 +166,7 @@ def _upstream(order: Order, reading: Reading) -> UsdPicos | None:
     book, usage = order.model.bought, reading.usage
     if book is None:
         return None
-    beside = _beside_tokens(order) if reading.answered else {}
+    beside = _beside_answer(order, reading)
     if usage is not None:
         return _sum(_items({**usage.billed(), **beside}, book.for_input(usage.input)))
     if Unit.INPUT in book.rates or not reading.answered:
@@ -159,9 +174,21 @@ def _upstream(order: Order, reading: Reading) -> UsdPicos | None:
     return _sum(_items(beside, book.rates))
 
 
-def _beside_tokens(order: Order) -> dict[Unit, int]:
+def _made(order: Order, reading: Reading) -> int:
+    """Tokens of what was drawn or spoken, where a whole answer does not say: as many as usual."""
+    if not reading.answered:
+        return 0
+    answers = order.answers if reading.answers is None else min(order.answers, reading.answers)
+    return answers * order.demand.usual_output_tokens
+
+
+def _beside_answer(order: Order, reading: Reading) -> dict[Unit, int]:
+    return _beside_tokens({**order.demand.measured, **reading.measured}) if reading.answered else {}
+
+
+def _beside_tokens(measured: Mapping[Unit, int]) -> dict[Unit, int]:
     """What an answer is billed beside its tokens."""
-    return {Unit.CALL: 1, **order.demand.measured}
+    return {Unit.CALL: 1, **measured}
 
 
 def _items(quantities: Mapping[Unit, int], rates: Rates) -> list[LineItem]:

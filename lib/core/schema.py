@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from lib.core.money import MILLION
+from lib.core.tokens import Vocabulary
 from lib.core.units import Unit
 
 API_NAME = r"^[a-z][a-z0-9-]{0,31}$"
@@ -19,6 +21,8 @@ Minimum = Annotated[int | None, Field(ge=0)]
 Usd = Annotated[Decimal, Field(ge=0, max_digits=18)]
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+ImageSize = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
+SECONDS_PER_MINUTE = 60
 
 
 def _as_json(value: object) -> object:
@@ -125,6 +129,21 @@ class AreaVision(Strict):
 Vision = Annotated[PatchVision | TileVision | AreaVision, Field(discriminator="rule")]
 
 
+ImageTable = Annotated[
+    dict[Literal["low", "medium", "high", "xhigh", "max"], Annotated[dict[ImageSize, Positive], Field(min_length=1)]],
+    Field(min_length=1),
+]
+
+
+class Speech(Strict):
+    """Bounds on speech that is billed by tokens, which nobody knows before it is spoken."""
+
+    most_tokens_per_character: Positive
+    """Output tokens per character at most: the slowest way to speak."""
+    usual_tokens_per_character: Annotated[Decimal, Field(gt=0)]
+    """Output tokens per character as a rule, for typical prices."""
+
+
 class Model(Strict):
     """One model of an endpoint, with its price and limits."""
 
@@ -136,14 +155,28 @@ class Model(Strict):
     """Dearer prices for long inputs, if upstream has them."""
     per_call: Usd | None = None
     """Dollars for each answer beside its tokens, before our markup."""
+    per_minute: Usd | None = None
+    """Dollars for each minute of a recording, billed by the second, before our markup."""
+    per_million_characters: Usd | None = None
+    """Dollars for each million characters read aloud, before our markup."""
     flat: FlatPrice | None = None
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
     vision: Vision | None = None
     """How many tokens an image in the input can be. Default: images are not sold with this model."""
+    own_prices: str | None = None
+    """Why these prices are lower than what others say the provider asks, as a contract. `scripts/prices` then tells it
+    instead of failing."""
+    images: ImageTable | None = None
+    """Output tokens of one drawn image, by quality, then by size. What is not in this table is not sold."""
+    speech: Speech | None = None
+    """How many output tokens a text that is read aloud can be, where speech is billed by tokens."""
     markup: Markup = None
     """Factor on upstream's prices; default: the endpoint's."""
     minimum_msat: Minimum = None
     """What a metered answer costs at least; default: the endpoint's."""
+    tokenizer: Vocabulary | None = None
+    """The public vocabulary with which upstream counts this model's tokens, where there is one: the input of a call is
+    then bound by its tokens. Default: by its bytes, of which there are about four in an English token."""
     context: Positive | None = None
     """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
@@ -158,14 +191,23 @@ class Model(Strict):
     @model_validator(mode="after")
     def _priced(self) -> Model:
         if self.flat is None and self.tokens is None and not self.apart():
-            raise ValueError(f"model {self.id} has no price: give `tokens`, `per_call` or `flat`")
+            raise ValueError(f"model {self.id} has no price: give `tokens`, one of `per_…` or `flat`")
         if self.default_max_output > self.max_output:
             raise ValueError(f"model {self.id}: default_max_output must not exceed max_output")
         return self
 
+    def output_is_open(self, protocol: str) -> bool:
+        """Nothing bounds the tokens of what it draws or speaks."""
+        return {"images": self.images, "speech": self.speech}.get(protocol, True) is None
+
     def apart(self) -> dict[Unit, Decimal]:
         """Dollars for one unit of what is billed beside tokens."""
-        prices = {Unit.CALL: self.per_call}
+        minute, characters = self.per_minute, self.per_million_characters
+        prices = {
+            Unit.CALL: self.per_call,
+            Unit.SECOND: None if minute is None else minute / SECONDS_PER_MINUTE,
+            Unit.CHARACTER: None if characters is None else characters / MILLION,
+        }
         return {unit: usd for unit, usd in prices.items() if usd is not None}
 
 
@@ -185,6 +227,8 @@ class Request(Strict):
     """JSON Schema (2020-12) of each allowed field."""
     required: list[str] = []
     """Fields without which the request is refused with `missing_required_field`."""
+    required_in_json: list[str] = []
+    """The same for a JSON body where a form has files instead."""
     refused: dict[str, str] = {}
     """Fields we will not sell, each with the sentence that the buyer is told."""
     forced: Json = {}
@@ -225,6 +269,11 @@ class Example(Strict):
     e2e: E2e
     """How it is tested."""
 
+    @property
+    def model(self) -> object:
+        """The model that it asks for, if it names one."""
+        return (self.body or self.fields or {}).get("model")
+
     @model_validator(mode="after")
     def _one(self) -> Example:
         if (self.body is None) == (self.fields is None) or (self.content_type == "json") != (self.body is not None):
@@ -238,7 +287,24 @@ class Typical(Strict):
     input_tokens: Positive = 500
     """Tokens read."""
     output_tokens: Count = 300
-    """Tokens written."""
+    """Tokens written, or drawn."""
+    seconds: Count = 0
+    """Seconds of a recording."""
+    characters: Count = 0
+    """Characters read aloud."""
+
+
+class FileField(Strict):
+    """A field of a form that holds files."""
+
+    kind: Literal["audio", "image"]
+    """What they must be; how long or how large they are is measured before anything is invoiced."""
+    required: bool = False
+    """Whether a form without it is refused with `missing_required_field`."""
+    max_count: Positive = 1
+    """Files of that name in one form."""
+    max_bytes: Positive = 26_214_400
+    """Size of each file."""
 
 
 class Endpoint(Strict):
@@ -252,9 +318,21 @@ class Endpoint(Strict):
     """The path below the API's base_url."""
     title: str
     """For people."""
-    content_type: Literal["json"] = "json"
-    """How the body is sent."""
-    protocol: Literal["chat_completions", "responses", "messages", "embeddings", "decisions", "json"]
+    content_type: Literal["json", "multipart", "json_or_multipart"] = "json"
+    """How the body is sent. A form's fields follow the same rules as a JSON body."""
+    files: dict[str, FileField] = {}
+    """The files of a form, by their field."""
+    protocol: Literal[
+        "chat_completions",
+        "responses",
+        "messages",
+        "embeddings",
+        "decisions",
+        "json",
+        "speech",
+        "transcription",
+        "images",
+    ]
     """How it is asked and how its answers are metered: docs/architecture.md."""
     streaming: bool = False
     """Whether `stream: true` is sold."""
@@ -270,7 +348,9 @@ class Endpoint(Strict):
     minimum_msat: Minimum = None
     """What a metered answer costs at least; default: the API's."""
     max_body_bytes: Positive = 1_048_576
-    """The largest request body."""
+    """The largest JSON body."""
+    max_upload_bytes: Positive = 27_262_976
+    """The largest form with its files."""
     max_reply_bytes: Positive = 16_777_216
     """The largest answer; a longer one is cut."""
     request: Request
@@ -284,6 +364,8 @@ class Endpoint(Strict):
 
     @model_validator(mode="after")
     def _unique(self) -> Endpoint:
+        if (self.content_type == "json") != (not self.files):
+            raise ValueError(f"{self.path}: `files` belong to content_type multipart or json_or_multipart, and to it")
         ids = [model.id for model in self.models]
         if len(set(ids)) != len(ids):
             raise ValueError(f"{self.path}: two models have the same id")
@@ -292,6 +374,8 @@ class Endpoint(Strict):
         if "model" not in self.request.properties and len(ids) > 1:
             raise ValueError(f"{self.path}: without the field `model` in request.properties only one model can be sold")
         for model in self.models:
+            if model.tokens is not None and model.tokens.output and model.output_is_open(self.protocol):
+                raise ValueError(f"{self.path}: {model.id} needs `images` or `speech`, which bound what it can cost")
             if (self.request.output_cap is None) != (model.default_max_output == 0):
                 raise ValueError(
                     f"{self.path}: {model.id} must have default_max_output exactly if request.output_cap is given"
@@ -381,6 +465,14 @@ class Limits(Strict):
     """Unpaid requests from one address."""
     unpaid_per_network_per_minute: Positive = 240
     """Unpaid requests from one /24 (IPv4) or /48 (IPv6)."""
+    unpaid_uploads_per_ip_per_minute: Positive = 20
+    """Unpaid forms with files from one address: each is read and measured before it can be invoiced."""
+    unpaid_uploads_per_network_per_minute: Positive = 80
+    """The same from one /24 (IPv4) or /48 (IPv6)."""
+    upload_space_bytes: Positive = 1_073_741_824
+    """Disk space that uploads may take at once in one process; half of it for those who have proven nothing."""
+    upload_seconds: Annotated[float, Field(gt=0)] = 300
+    """To receive a form with files."""
     invoices_per_minute: Positive = 600
     """Invoices made for everybody together; the node keeps each one for ever."""
     differences_per_account_per_minute: Positive = 30

@@ -49,23 +49,30 @@ class StreamReader:
         self.reading = Reading()
         self._protocol = protocol
         self._lines: list[bytes] = []
-        self._tail = b""
+        self._tail: list[bytes] = []
+        self._held_bytes = 0
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes; the events they complete. Raises ValueError when one event is beyond all bounds."""
-        *lines, self._tail = (self._tail + data).split(b"\n")
         events: list[Event] = []
-        for line in lines:
-            self._lines.append(line + b"\n")
-            if not line.rstrip(b"\r"):
-                events.append(self._event())
-        if len(self._tail) + sum(map(len, self._lines)) > EVENT_MAX_BYTES:
+        self._held_bytes += len(data)
+        if b"\n" in data:  # a line may come in a thousand pieces: they are joined once
+            *lines, tail = (b"".join(self._tail) + data).split(b"\n")
+            self._tail = [tail]
+            for line in lines:
+                self._lines.append(line + b"\n")
+                if not line.rstrip(b"\r"):
+                    events.append(self._event())
+            self._held_bytes = len(tail) + sum(map(len, self._lines))
+        else:
+            self._tail.append(data)
+        if self._held_bytes > self._protocol.event_max_bytes:
             raise ValueError("an event of the stream is too large")
         return events
 
     def finish(self) -> list[Event]:
         """The stream has ended: an event that lacks its closing blank line counts all the same."""
-        return self.feed(b"\n\n" if self._tail else b"\n") if self._tail or self._lines else []
+        return self.feed(b"\n\n" if any(self._tail) else b"\n") if self._held_bytes else []
 
     def _event(self) -> Event:
         raw, self._lines = b"".join(self._lines), []
@@ -81,6 +88,23 @@ class StreamReader:
         kind = self._protocol.take(self.reading, payload)
         name = field_of(raw, b"event") if kind is EventKind.USAGE else b""  # only what is written anew needs its name
         return Event(raw, kind, payload, name, self.reading.complete and not was_complete)
+
+
+class BytesReader:
+    """What StreamReader is for events, for an answer whose bytes say nothing: sound as it is made."""
+
+    def __init__(self) -> None:
+        """Start at the beginning."""
+        self.reading = Reading()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The bytes as they came."""
+        return [Event(data, EventKind.TEXT)]
+
+    def finish(self) -> list[Event]:
+        """They came to their end."""
+        self.reading.complete = True
+        return []
 
 
 def field_of(raw: bytes, name: bytes) -> bytes:

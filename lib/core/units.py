@@ -18,6 +18,10 @@ class Unit(StrEnum):
     OUTPUT = "output_token"
     REASONING = "reasoning_token"
     """Written and not shown, where thinking has a price of its own."""
+    SECOND = "second"
+    """Of a recording; one that has begun is whole."""
+    CHARACTER = "character"
+    """Of a text that is read aloud: a Unicode code point."""
     CALL = "call"
 
 

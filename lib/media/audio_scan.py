@@ -6,8 +6,6 @@ the last of them, and what their number or their bytes make at the least. Nothin
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,6 +16,7 @@ from av.audio.stream import AudioStream
 from av.error import FFmpegError
 from av.packet import Packet
 
+from lib.media.file_range import FileRange
 from lib.media.recording import Recording, UnusableRecording
 
 KINDS = {
@@ -44,42 +43,10 @@ OPUS_FRAMES_PER_SECOND = (
 """By the configuration in an Opus packet's first byte (RFC 6716, section 3.1)."""
 
 
-class Range(io.RawIOBase):
-    """A part of an open file, as a file. The descriptor's own position is neither used nor moved."""
-
-    def __init__(self, fileno: int, start: int, size: int) -> None:
-        self._fileno, self._start, self._size, self._at = fileno, start, size, 0
-
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As files do."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        """As files do."""
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        """As files do."""
-        left = max(0, self._size - self._at)
-        data = os.pread(self._fileno, left if size < 0 else min(size, left), self._start + self._at)
-        self._at += len(data)
-        return data
-
-
 def measured(fileno: int, start: int, size: int) -> Recording:
     """Measure a recording in a file. Raises UnusableRecording for what is none, or cannot be measured."""
     try:
-        with av.open(Range(fileno, start, size), mode="r", options={"format_whitelist": DEMUXERS}) as container:
+        with av.open(FileRange(fileno, start, size), mode="r", options={"format_whitelist": DEMUXERS}) as container:
             kind, codecs = KINDS.get(container.format.name, NOT_SOLD)
             stream = _track(container.streams.audio)
             codec = stream.codec_context.name.partition("_")[0]

@@ -10,7 +10,8 @@ from typing import Any
 from lib.btc_price import PricedAt
 from lib.core import pricing
 from lib.core.catalog import Api, Endpoint, Model, Rates
-from lib.core.money import BtcPrice, Msat, Rate
+from lib.core.money import BtcPrice, Msat, Rate, UsdMicros
+from lib.core.schema import SECONDS_PER_MINUTE
 from lib.core.units import Unit
 from lib.services import Services
 
@@ -86,8 +87,7 @@ def typical_msat(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> in
     """What the endpoint's typical call costs on a model; None while there is no price."""
     if price is None:
         return None
-    typical = endpoint.rules.typical
-    return pricing.typical_of_model(model, typical.input_tokens, typical.output_tokens, price).value
+    return pricing.typical_of_model(model, endpoint.rules.typical, price).value
 
 
 def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None) -> dict[str, Any]:
@@ -126,17 +126,19 @@ def _rates(rates: Rates, price: BtcPrice | None) -> list[dict[str, Any]]:
 
 
 def _rate(unit: Unit, rate: Rate, price: BtcPrice | None) -> dict[str, Any]:
-    """Tokens by the million; what is bought singly, singly."""
-    per = 1 if unit is Unit.CALL else PER_TOKENS
+    """Tokens and characters by the million, recordings by the minute, calls singly."""
+    per = {Unit.CALL: 1, Unit.SECOND: SECONDS_PER_MINUTE}.get(unit, PER_TOKENS)
     msat = price.msat_rounded_up(rate.times(per)) if price else None
     return _price(unit, per, plain(rate.times(per).usd()), msat)
 
 
 def _flat_price(model: Model, price: BtcPrice | None) -> list[dict[str, Any]]:
-    if isinstance(model.flat, Msat):
-        return [_price("call", 1, None, model.flat)]
-    usd = plain(model.flat.usd()) if model.flat else None
-    return [_price("call", 1, usd, pricing.typical_of_model(model, 0, 0, price) if price else None)]
+    match model.flat:
+        case UsdMicros() as usd:
+            msat = price.msat_rounded_up(usd.picos()) if price else None
+            return [_price("call", 1, plain(usd.usd()), msat)]
+        case msat:
+            return [_price("call", 1, None, msat)]
 
 
 def _price(unit: str, per: int, usd: str | None, msat: Msat | None) -> dict[str, Any]:

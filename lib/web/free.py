@@ -27,6 +27,18 @@ async def count_unpaid(services: Services, scope: Scope) -> None:
         raise retry_after(Code.RATE_LIMITED, wait, "Too many unpaid requests from your address.")
 
 
+async def count_unpaid_upload(services: Services, scope: Scope) -> None:
+    """Count one upload that nobody has paid for yet, before it is read. Raises ApiError rate_limited."""
+    limits, address = services.settings.config.limits, client_address(scope, services.settings.trusted_proxies)
+    shares = (
+        Share("uploads", address, limits.unpaid_uploads_per_ip_per_minute),
+        Share("uploads-network", network_of(address), limits.unpaid_uploads_per_network_per_minute),
+    )
+    wait = await on_ledger(services.throttle.wait_seconds(*shares))
+    if wait:
+        raise retry_after(Code.RATE_LIMITED, wait, "Too many unpaid uploads from your address.")
+
+
 async def count_waiting(services: Services, scope: Scope) -> None:
     """Count one question of somebody who waits for their own invoice to be paid. Raises ApiError rate_limited.
 

@@ -20,8 +20,8 @@ from lib.services import Services
 from lib.store.ledger import idempotency_digest
 from lib.upstream import UpstreamFailure
 from lib.web.body import ClientLeft
-from lib.web.free import count_unpaid, is_used_up
-from lib.web.orders import read_order
+from lib.web.free import count_unpaid, count_unpaid_upload, is_used_up
+from lib.web.orders import is_form, opened_order
 from lib.web.replies import send_error
 from lib.web.request_id import request_id_of
 from lib.web.wire import wire_of
@@ -58,13 +58,15 @@ class PaidCalls:
 
     async def _serve(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
         paid = await _presented(services, scope)  # before the body is read: it decides the limits
-        order = await read_order(place, services, scope, receive)
-        limit = _max_price(scope)
-        if limit is not None:
-            services.purchase.refuse_above(order, limit)
-        if isinstance(paid, Unpaid):
-            raise await services.purchase.challenge(order, proof=wanted_proof(scope))
-        await self._sell(order, paid, services, scope, receive, send)
+        if is_form(place, scope):
+            await _admit_upload(paid, services, scope)
+        async with opened_order(place, services, scope, receive, paying=not isinstance(paid, Unpaid)) as order:
+            limit = _max_price(scope)
+            if limit is not None:
+                services.purchase.refuse_above(order, limit)
+            if isinstance(paid, Unpaid):
+                raise await services.purchase.challenge(order, proof=wanted_proof(scope))
+            await self._sell(order, paid, services, scope, receive, send)
 
     async def _sell(
         self, order: Order, paid: Proven | Bearer, services: Services, scope: Scope, receive: Receive, send: Send
@@ -157,6 +159,17 @@ async def _presented(services: Services, scope: Scope) -> Unpaid | Proven | Bear
     if isinstance(presented, Unproven):
         return await services.purchase.proven_by_node(presented) or Unpaid()
     return Unpaid()
+
+
+async def _admit_upload(paid: Unpaid | Proven | Bearer, services: Services, scope: Scope) -> None:
+    """Before a form is read and measured: whoever owns nothing here has a small share of that."""
+    match paid:
+        case Unpaid():
+            await count_unpaid_upload(services, scope)
+        case Bearer():
+            await _require_known(paid, services, scope)
+        case Proven():
+            pass
 
 
 async def _require_known(token: Bearer, services: Services, scope: Scope) -> None:

@@ -15,8 +15,8 @@ from lib.core.order import Order
 from lib.core.pricing import LineItem
 from lib.web.catalog_view import btc_price_view, plain
 from lib.web.contract_money import ErrorBody, Quote
-from lib.web.free import count_quote
-from lib.web.orders import read_order
+from lib.web.free import count_quote, count_unpaid_upload
+from lib.web.orders import is_form, opened_order
 from lib.web.replies import NOT_STORED, Json, TellingRoute
 from lib.web.routes import services_of
 
@@ -34,11 +34,13 @@ async def post_quote(path: str, request: Request) -> Json:
     place = services.catalog.find("POST", "/" + path)
     if place is None:
         raise ApiError(Code.API_NOT_FOUND)
-    order = await read_order(place, services, request.scope, request.receive)
-    priced = services.price.current()
-    if priced is None:
-        raise retry_after(Code.RATE_UNAVAILABLE, PRICE_RETRY_SECONDS)
-    return Json(quote_view(order, priced), headers=NOT_STORED)
+    if is_form(place, request.scope):
+        await count_unpaid_upload(services, request.scope)
+    async with opened_order(place, services, request.scope, request.receive, paying=False) as order:
+        priced = services.price.current()
+        if priced is None:
+            raise retry_after(Code.RATE_UNAVAILABLE, PRICE_RETRY_SECONDS)
+        return Json(quote_view(order, priced), headers=NOT_STORED)
 
 
 def quote_view(order: Order, priced: PricedAt) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,31 +19,44 @@ from lib.core import catalog
 from lib.core.examples import ORIGIN, TOKEN, CodeExample, examples_of, guides
 from lib.core.money import Msat
 from lib.core.schema import Config
+from lib.demo.parts import demo_parts
 from lib.store.ledger import Owner
+from tests.aimock.server import AiMock, served
 from tests.clients.lnd import lnd_wallet
-from tests.world import ROOT, World
+from tests.world import ROOT, World, opened_server
 
 pytestmark = pytest.mark.slow
 
 RUN_SECONDS = 60.0
 TOPUP_SATS = 20_000
 JAVASCRIPT_PACKAGES = Path(__file__).parent / "js" / "node_modules"
+SAMPLES = ROOT / "frontend" / "public" / "samples"
+"""What stands for `@name` in the example of a form."""
 PAY = b"Pay "
 
 
-def every_example() -> list[tuple[str, CodeExample]]:
-    """Of every endpoint that config.yaml sells, by its path on this server."""
-    text = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    sold = catalog.build(Config.model_validate(yaml.safe_load(text)))
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page of an endpoint shows."""
+
+    path: str
+    examples: list[CodeExample]
+    body: dict[str, Any] | None
+    """Of the catalog's example; None where it is sent in parts."""
+
+
+def every_endpoint() -> list[Shown]:
+    """All that config.yaml sells."""
+    sold = catalog.build(CONFIG)
     places = [(api, endpoint) for api in sold.apis.values() for endpoint in api.endpoints.values()]
     return [
-        (f"/{api.name}{endpoint.rules.path}", example)
+        Shown(f"/{api.name}{endpoint.rules.path}", examples_of(api, endpoint), endpoint.rules.example.body)
         for api, endpoint in places
-        for example in examples_of(api, endpoint)
     ]
 
 
-EXAMPLES = every_example()
+CONFIG = Config.model_validate(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
+ENDPOINTS = every_endpoint()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ class Desk:
     def command(self, example: CodeExample) -> list[str]:
         """How its user starts it, with what a page fills in filled in."""
         code = example.code.replace(ORIGIN, self.world.url).replace(TOKEN, self.token)
-        name = {"bash": "example.sh", "python": "example.py", "javascript": "example.mjs"}[example.language]
+        name = example.id + {"bash": ".sh", "python": ".py", "javascript": ".mjs"}[example.language]
         (self.folder / name).write_text(code, encoding="utf-8")
         program = {"bash": "bash", "python": sys.executable, "javascript": "node"}[example.language]
         return [program, name]
@@ -99,6 +112,8 @@ async def opened_desk(world: World, folder: Path) -> AsyncGenerator[Desk]:
     preimage = (await world.pay(offer)).preimage
     claim = await world.client.post("/topup/claim", json={"macaroon": offer.json()["macaroon"], "preimage": preimage})
     (folder / "node_modules").symlink_to(JAVASCRIPT_PACKAGES)
+    for sample in SAMPLES.iterdir():
+        shutil.copy(sample, folder)
     async with lnd_wallet(world) as wallet:
         yield Desk(world, folder, claim.json()["token"], wallet)
 
@@ -111,25 +126,53 @@ async def balance_of(world: World, token: str) -> Msat:
     return found.balance
 
 
-@pytest.mark.parametrize(("path", "example"), EXAMPLES, ids=[f"{path} {example.id}" for path, example in EXAMPLES])
-async def test_an_example_buys_its_answer_as_it_stands(world: World, tmp_path: Path, path: str, example: CodeExample):
-    """It ends well, shows something, and the provider was asked once for exactly what the catalog's example asks."""
-    if example.language == "bash" and shutil.which("jq") is None:
+@pytest.fixture(scope="module")
+def aimock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AiMock]:
+    """Every provider that has no double of its own: it speaks OpenAI's API, whatever the model is called."""
+    with served(tmp_path_factory.mktemp("aimock")) as running:
+        yield running
+
+
+@pytest.fixture
+async def everything(tmp_path: Path, aimock: AiMock) -> AsyncGenerator[World]:
+    """A shop that sells all of config.yaml."""
+    aimock.reset()
+    aimock.answers({"endpoint": "embedding"}, {"embedding": [0.25, 0.5, 0.75]})
+    aimock.answers({}, {"content": "Hello there."})
+    async with demo_parts() as parts:
+        env = dict(parts.upstream_environment)
+        for name, api in CONFIG.apis.items():
+            env.setdefault(api.api_key_env, aimock.key)
+            env.setdefault(f"{name.upper()}_BASE_URL", f"{aimock.url}/v1")
+        async with opened_server(parts, tmp_path, env) as world:
+            yield world
+
+
+@pytest.mark.parametrize("shown", ENDPOINTS, ids=[shown.path for shown in ENDPOINTS])
+async def test_the_examples_of_an_endpoint_buy_its_answer_as_they_stand(
+    everything: World, aimock: AiMock, tmp_path: Path, shown: Shown
+):
+    """Each ends well and shows something; the provider was asked once by each, for exactly what the catalog asks."""
+    if shutil.which("jq") is None:
         pytest.skip("no jq here")
     folder = tmp_path / "desk"
     folder.mkdir()
-    async with opened_desk(world, folder) as desk:
-        before = await balance_of(world, desk.token)
+    async with opened_desk(everything, folder) as desk:
+        before = await balance_of(everything, desk.token)
 
-        ran = await desk.run(example)
+        runs = await asyncio.gather(*(desk.run(example) for example in shown.examples))
 
-        assert ran.code == 0, f"{ran.out}\n{ran.err}"
-        assert ran.out.strip() or list(folder.glob("speech.*")), "it shows nothing"
-        assert "Traceback" not in ran.err and '"error"' not in ran.out, ran.out
-        [call] = world.parts.journal()
-        assert_asked(world, path, call)
-        spent = before - await balance_of(world, desk.token)
-        assert (spent > Msat.ZERO) == (TOKEN in example.code), "who pays by token is charged, others are not"
+        for example, ran in zip(shown.examples, runs, strict=True):
+            assert ran.code == 0, f"{example.id}: {ran.out}\n{ran.err}"
+            assert ran.out.strip() or list(folder.glob("speech.*")), f"{example.id} shows nothing"
+            assert '"next_action"' not in ran.out, f"{example.id}: {ran.out}"
+        pretended, mocked = everything.parts.journal(), aimock.journal()  # the latter keeps a body in its own words
+        assert len(pretended) + len(mocked) == len(shown.examples)
+        for call in pretended:
+            assert_asked(everything, shown.path, call)
+        for call in mocked:
+            assert shown.body is None or call["body"]["model"] == shown.body["model"]
+        assert await balance_of(everything, desk.token) < before, "who pays by token is charged"
 
 
 @pytest.mark.parametrize("example", guides(), ids=lambda example: example.id)
@@ -151,5 +194,12 @@ def assert_asked(world: World, path: str, call: Mapping[str, Any]) -> None:
     place = world.services.catalog.find("POST", path)
     assert place is not None
     example = place.endpoint.rules.example
+    if example.fields is not None:
+        texts = {name: value for name, value in example.fields.items() if not value.startswith("@")}
+        names = [name for name in example.fields if name not in texts]
+        assert ({**call["body"]["fields"], **texts}, [file["name"] for file in call["body"]["files"]]) == (
+            call["body"]["fields"],
+            names,
+        )
     if example.body is not None:
         assert {name: call["body"].get(name) for name in example.body} == example.body

@@ -10,21 +10,36 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import orjson
 
-from lib.core.sse import EventKind, encoded
+from lib.core.sse import EVENT_MAX_BYTES, EventKind, encoded
 from lib.core.units import Unit
-from lib.core.usage import Reading, object_of
+from lib.core.usage import Reading, list_of, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from lib.core.catalog import Model
     from lib.core.errors import ApiError
-    from lib.core.protocols.images import Found, Images
+    from lib.core.protocols.images import Found
     from lib.core.schema import Endpoint
 
 TOKENS_PER_PIECE = 32
 """What upstream adds to a message or tool at most."""
+QUOTES = 2
+"""Bytes around a text in JSON."""
 TOKENS_PER_CALL = 64
 """What upstream adds to a conversation at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What a request has beside its text, as it was measured."""
+
+    image_tokens: int = 0
+    """The most that the images it reads can be billed as."""
+    encoded_bytes: int = 0
+    """What images take of a JSON body: no text, so no text tokens."""
+    seconds: int = 0
+    """How long its recording plays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +52,22 @@ class Demand:
     """The most tokens that text can be, with all that upstream adds to it."""
     image_tokens: int = 0
     """The most tokens that the images are, which are read beside the text."""
+    output_tokens: int = 0
+    """The most tokens that each answer is, where not a cap bounds them but what is drawn or spoken."""
+    usual_output_tokens: int = 0
+    """The same for a typical answer."""
     measured: Mapping[Unit, int] = field(default_factory=dict[Unit, int])
-    """What is known before the call and billed with its answer."""
+    """What is known before the call and billed with its answer, unless the answer knows better."""
+
+
+def texts_of(content: object) -> Iterator[str]:
+    """A text, or the texts among content parts."""
+    if isinstance(content, str):
+        yield content
+    for part in map(object_of, list_of(content)):
+        text = part.get("text")
+        if isinstance(text, str):
+            yield text
 
 
 class Protocol:
@@ -51,6 +80,15 @@ class Protocol:
     meters: ClassVar[bool] = True
     """Its answers say what they used."""
 
+    accepts: ClassVar[str] = "application/json"
+    """The content type of its answers, streams apart."""
+
+    stream_words: ClassVar[Mapping[str, Any]] = {"stream": True}
+    """How a body asks for a stream."""
+
+    event_max_bytes: ClassVar[int] = EVENT_MAX_BYTES
+    """The largest event of a stream."""
+
     def spoken_by(self, endpoint: Endpoint) -> Protocol:
         """The protocol as this endpoint's upstream speaks it."""
         return self
@@ -62,19 +100,47 @@ class Protocol:
         """The images that are read. What is left open about each is filled in. Raises ApiError."""
         yield from ()
 
-    def demand(self, parameters: Mapping[str, Any], images: Images) -> Demand:
-        """What can be used by a request whose body is `parameters`."""
-        size = len(orjson.dumps(parameters)) - images.encoded_bytes
+    def demand(self, model: Model, parameters: Mapping[str, Any], media: Media) -> Demand:
+        """What can be used by a request whose body is `parameters`. Raises ApiError for what has no bound."""
+        size = len(orjson.dumps(parameters)) - media.encoded_bytes
         most = size + self.pieces(parameters) * TOKENS_PER_PIECE + TOKENS_PER_CALL
-        return Demand(input_bytes=size, input_tokens=most, image_tokens=images.tokens)
+        if model.tokenizer is not None:
+            texts = list(self.texts(parameters))
+            written = sum(len(orjson.dumps(text)) - QUOTES for text in texts)
+            most += model.tokenizer.bound(texts) - written
+        return Demand(input_bytes=size, input_tokens=most, image_tokens=media.image_tokens)
+
+    def texts(self, parameters: Mapping[str, Any]) -> Iterator[str]:
+        """The texts that upstream reads as they are. All else of a body, as tools, it may write in a way of its own."""
+        yield from ()
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages and tools: upstream adds a few tokens to each."""
         return 0
 
+    def streams(self, model: Model, fields: Mapping[str, Any]) -> bool:
+        """Whether upstream is to stream events. Raises ApiError if this model cannot."""
+        return bool(fields.get("stream"))
+
+    def unpacks(self, model: Model, fields: Mapping[str, Any]) -> bool:
+        """Whether the buyer gets the bytes that a stream's events carry, not the events."""
+        return False
+
+    def passes(self, content_type: bytes) -> bool:
+        """Whether an answer of this type is handed on as it comes, because it says nothing that is billed."""
+        return False
+
+    def carried(self, payload: dict[str, Any]) -> bytes:
+        """The bytes that an event carries, for a buyer who gets nothing else."""
+        return b""
+
+    def unpacked_type(self, parameters: Mapping[str, Any]) -> bytes:
+        """The content type of such bytes."""
+        return b"application/octet-stream"
+
     def streamed(self, endpoint: Endpoint) -> dict[str, Any]:
         """What the body says so that upstream streams, and says at the end what was used."""
-        return {"stream": True}
+        return dict(self.stream_words)
 
     def shows_usage(self, fields: Mapping[str, Any]) -> bool:
         """Whether the buyer asked to see the usage of a stream."""
@@ -87,8 +153,8 @@ class Protocol:
             return EventKind.ERROR
         return EventKind.TEXT
 
-    def read_whole(self, body: bytes) -> Reading:
-        """Read a whole answer. A body that is no JSON object counts as failed."""
+    def read_whole(self, body: bytes, parameters: Mapping[str, Any]) -> Reading:
+        """Read a whole answer to `parameters`. A body that is no JSON object counts as failed."""
         reading = Reading()
         try:
             payload: object = orjson.loads(body)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from lib.core.errors import ApiError, Code
+from lib.core.protocols.base import Media
 from lib.core.usage import list_of, object_of
 from lib.core.vision import Detail, Size, UnusableImage, image_tokens
 
@@ -30,16 +31,6 @@ DETAILS = ("auto", "low", "high")
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
-    """All images of a request."""
-
-    tokens: int = 0
-    """The most they can be billed as."""
-    encoded_bytes: int = 0
-    """What they take of the body: no text, so no text tokens."""
-
-
-@dataclass(frozen=True, slots=True)
 class Found:
     """One image where a request has it. `where` is its field, as OpenAI names fields."""
 
@@ -49,10 +40,7 @@ class Found:
     detail: Detail
 
 
-NONE = Images()
-
-
-def measured(found: Iterator[Found], model: Model, size_of: SizeOf) -> Images:
+def measured(found: Iterator[Found], model: Model, size_of: SizeOf) -> Media:
     """What the images of a request can cost with this model. Raises ApiError naming the field."""
     tokens = encoded = 0
     for count, image in enumerate(found, start=1):
@@ -68,7 +56,7 @@ def measured(found: Iterator[Found], model: Model, size_of: SizeOf) -> Images:
             raise ApiError(Code.INVALID_FIELD_VALUE, f"`{image.where}`: {error}.", param=image.where) from None
         tokens += image_tokens(model.vision, size, image.detail)
         encoded += len(image.data)
-    return Images(tokens, encoded)
+    return Media(image_tokens=tokens, encoded_bytes=encoded)
 
 
 def of_parts(parts: object, where: str) -> Iterator[Found]:
@@ -110,3 +98,10 @@ def _data_of(url: object, where: str) -> str:
         message = f"`{where}` must be a data: URL with base64 of a PNG, JPEG, WEBP or GIF; addresses are not fetched."
         raise ApiError(Code.INVALID_FIELD_VALUE, message, param=where)
     return url[head.end() :]
+
+
+def of_addresses(holders: object, where: str) -> Iterator[Found]:
+    """The images of objects with `image_url`, as images are edited by JSON."""
+    for at, holder in enumerate(map(object_of, list_of(holders))):
+        here = f"{where}[{at}].image_url" if where == "images" else f"{where}.image_url"
+        yield Found(here, _data_of(holder.get("image_url"), here), Detail.HIGH)

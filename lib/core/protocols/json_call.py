@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import orjson
 
 from lib.core.protocols.base import Protocol
 from lib.core.usage import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class JsonCall(Protocol):
@@ -14,10 +19,10 @@ class JsonCall(Protocol):
     name = "json"
     meters = False
 
-    def read_whole(self, body: bytes) -> Reading:
+    def read_whole(self, body: bytes, parameters: Mapping[str, Any]) -> Reading:
         """Some APIs answer with an array."""
         try:
             document: object = orjson.loads(body)
         except orjson.JSONDecodeError:
             return Reading(failed=True)
-        return super().read_whole(body) if isinstance(document, dict) else Reading(complete=True)
+        return super().read_whole(body, parameters) if isinstance(document, dict) else Reading(complete=True)

@@ -13,7 +13,9 @@ from lib.core.usage import Usage, count_of, list_of, object_of, text_bytes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lib.core.protocols.images import Found, Images
+    from lib.core.catalog import Model
+    from lib.core.protocols.base import Media
+    from lib.core.protocols.images import Found
     from lib.core.usage import Reading
 
 TOKENS_FOR_TOOLS = 1_024
@@ -33,9 +35,9 @@ class Messages(Protocol):
         for at, message in enumerate(map(object_of, list_of(fields.get("messages")))):
             yield from images.of_blocks(message.get("content"), f"messages[{at}].content")
 
-    def demand(self, parameters: Mapping[str, Any], images: Images) -> Demand:
+    def demand(self, model: Model, parameters: Mapping[str, Any], media: Media) -> Demand:
         """Tools bring instructions of the provider's own."""
-        demand = super().demand(parameters, images)
+        demand = super().demand(model, parameters, media)
         more = TOKENS_FOR_TOOLS if parameters.get("tools") else 0
         return replace(demand, input_tokens=demand.input_tokens + more)
 
