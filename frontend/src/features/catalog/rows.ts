@@ -37,9 +37,12 @@ export function kindOf(endpoint: Endpoint): Kind {
   return KIND_OF_PATH.find(([pattern]) => pattern.test(endpoint.path))?.[1] ?? "other";
 }
 
-/** Every row, in the server's order. */
-export function rowsOf(catalog: Catalog): Row[] {
-  return catalog.apis.flatMap(rowsOfApi);
+/** Every row: what can be bought first, else in the server's order. */
+export function rowsOf({ apis }: Catalog): Row[] {
+  return [
+    ...apis.filter(({ available }) => available),
+    ...apis.filter(({ available }) => !available),
+  ].flatMap(rowsOfApi);
 }
 
 /** The page of an endpoint, with a model chosen if one is named. */

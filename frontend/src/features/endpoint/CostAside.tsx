@@ -58,12 +58,16 @@ export function CostAside({ endpoint, model, onModel, ending, bitcoinUsd, price 
             )}
           </Line>
           {listed(model.prices).map((line) => (
-            <Line key={line.unit} name={unitText(line)}>
+            <Line key={line.unit} name={unitText(line)} wide={MINOR.has(line.unit)}>
               <PricePair price={line} />
             </Line>
           ))}
           {context === null ? null : <Line name="Context">{tokens(context)}</Line>}
-          {longest === null ? null : <Line name="Longest answer">{tokens(longest)}</Line>}
+          {longest === null ? null : (
+            <Line name="Longest answer" wide>
+              {tokens(longest)}
+            </Line>
+          )}
         </dl>
         {price}
       </div>
@@ -74,12 +78,16 @@ export function CostAside({ endpoint, model, onModel, ending, bitcoinUsd, price 
 interface LineProps {
   readonly name: string;
   readonly note?: string | undefined;
+  /** Left out on phones. */
+  readonly wide?: boolean;
   readonly children: ReactNode;
 }
 
-function Line({ name, note, children }: LineProps) {
+function Line({ name, note, wide = false, children }: LineProps) {
   return (
-    <div className="border-b border-line py-2 text-note md:flex md:items-baseline md:justify-between md:gap-4">
+    <div
+      className={`border-b border-line py-2 text-note md:flex md:items-baseline md:justify-between md:gap-4 ${wide ? "hidden" : ""}`}
+    >
       <dt className="text-ink2">
         {name}
         {note === undefined ? null : <span className="hidden text-meta text-ink3 md:block">{note}</span>}
@@ -101,6 +109,9 @@ function PricePair({ price }: { readonly price: Price }) {
     </>
   );
 }
+
+/** What phones leave out. */
+const MINOR: ReadonlySet<string> = new Set(["cached_input_token", "cache_write_token", "reasoning_token"]);
 
 const UNIT_TEXTS: Readonly<Record<string, string>> = {
   input_token: "Input",
