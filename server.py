@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from lib import config, jobs, reload, run, services
+from lib import config, jobs, logs, reload, run, services
 from lib.web.app import create_app
 
 ROOT = Path(__file__).parent
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent
 @asynccontextmanager
 async def open_services(current: services.Current) -> AsyncGenerator[None]:
     """Read the environment now, not at import, and again whenever the process is told SIGHUP."""
+    logs.set_up(config.log_form(config.process_environment()))
     async with (
         services.opened(read()) as current.services,
         jobs.running(current),

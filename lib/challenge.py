@@ -21,6 +21,7 @@ from lib.core.schema import Limits
 from lib.ids import Ids
 from lib.lease import Lease, ledger_restored
 from lib.lightning.node import IncomingPayment, LightningNode, NodeUnavailable, PaymentState
+from lib.metrics import Metrics
 from lib.store.ledger import LeaseExpired, LedgerUnavailable, LedgerWentBack, Payment, UnderReview
 from lib.throttle import Share, Throttle
 
@@ -116,6 +117,7 @@ class Till:
     clock: Callable[[], float]
     """Unix seconds."""
     randomness: Randomness
+    metrics: Metrics = field(default_factory=Metrics)
     proofs: LRUCache[bytes, Proven] = field(default_factory=lambda: LRUCache[bytes, Proven](PROOFS_MAX_COUNT))
 
     async def challenge(
@@ -137,6 +139,7 @@ class Till:
             raise retry_after(Code.PHOENIX_UNAVAILABLE, NODE_RETRY_SECONDS) from error
         nonce = self.randomness.bytes(l402.NONCE_BYTES)
         macaroon = l402.mint(self.keys.roots[0], self.keys.ledger_id, invoice.payment_hash, facts, nonce, limits)
+        self.metrics.challenged(facts.kind.value)
         return Challenge(asked, invoice.bolt11, invoice.payment_hash, macaroon, expiry)
 
     def quote_until(self) -> int:

@@ -72,6 +72,8 @@ async def _parts(opened: Services) -> AsyncGenerator[Finding]:
     yield Finding(
         ok=price is not None, what=f"a bitcoin costs {price.price.usd()} USD" if price else "no bitcoin price"
     )
+    for ending in opened.catalog.ending(opened.today):
+        yield Finding(ok=True, what=ending, note=True)
     keys = opened.settings.secrets.upstream_keys
     for name, api in opened.catalog.apis.items():
         if name in keys or not keys:

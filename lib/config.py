@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import yaml
 from dotenv import dotenv_values
@@ -25,6 +25,8 @@ from lib.core.place import Place, PlaceUnclear
 SECRETS_FILE = Path(".env.secrets")
 ROOT_KEY_HEX = re.compile(r"[0-9a-fA-F]{64}")
 PORTS = 65_536
+DEFAULT_NODE_URL = "http://127.0.0.1:9740"
+METRICS_TOKEN_MIN_CHARS = 16
 DEFAULT_DATA_DIR = Path("~/.local/share/alittlebitofmoney")
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 FLOAT_TAG = "tag:yaml.org,2002:float"
@@ -79,6 +81,14 @@ ENVIRONMENT = (
         "A phoenixd that pays: `e2e-test-all.sh` uses it, and in the demo the pages.",
     ),
     Variable("PHOENIX_TEST_PASSWORD", "", "Its full-access password. A server that is no demo never uses it."),
+    Variable(
+        "METRICS_TOKEN",
+        "",
+        "`GET /metrics` answers who sends it as `Authorization: Bearer …` (docs/metrics.md); unset, nobody.",
+    ),
+    Variable(
+        "LOG_FORMAT", "", "`json` or `text`; unset, a terminal gets text and anything else one JSON object a line."
+    ),
     Variable("HOST", "127.0.0.1", "Where `python server.py` listens."),
     Variable("PORT", "3000", "And on which port."),
     Variable("BTC_USD", "", "A fixed bitcoin price in dollars; outside the demo it needs `allow_fixed_price`."),
@@ -100,6 +110,8 @@ class Secrets:
     """By API name; an API without a key is not sold."""
     demo_wallet_password: str = field(default="", repr=False)
     """Of the wallet that pays in the demo; empty everywhere else."""
+    metrics_token: str = field(default="", repr=False)
+    """What GET /metrics asks for; where it is empty there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,18 +178,19 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
     """Read everything. The process environment wins over `.env.secrets`. Raises ConfigError."""
     demo = _is_demo(environ)
     env = _merged(environ, root)
-    config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
-    urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
+    shop = read_upstreams(environ, root)
+    config = shop.config
     return Settings(
         config=config,
         secrets=Secrets(
             root_keys=_root_keys(env.get("L402_ROOT_KEY", "")),
             phoenix_password=env.get("PHOENIX_PASSWORD", ""),
-            upstream_keys={name: env[api.api_key_env] for name, api in config.apis.items() if env.get(api.api_key_env)},
+            upstream_keys=shop.keys,
+            metrics_token=_metrics_token(env.get("METRICS_TOKEN", "")),
             demo_wallet_password=env.get("PHOENIX_TEST_PASSWORD", "") if demo else "",
         ),
-        phoenix_url=_url("PHOENIX_URL", env.get("PHOENIX_URL", "http://127.0.0.1:9740")),
-        upstream_urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
+        phoenix_url=_url("PHOENIX_URL", env.get("PHOENIX_URL", DEFAULT_NODE_URL)),
+        upstream_urls=shop.urls,
         overridden=frozenset(name for name in config.apis if env.get(_base_url_name(name))),
         trusted_proxies=_networks(config.limits.trusted_proxies),
         ledger=_ledger(env),
@@ -188,10 +201,38 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """What is sold and where it is bought."""
+
+    config: schema.Config
+    urls: Mapping[str, str]
+    keys: Mapping[str, str] = field(repr=False)
+    """By API name; only of those that have one."""
+
+
+def read_upstreams(environ: Mapping[str, str], root: Path) -> Upstreams:
+    """The catalog's side of the settings, for programs that sell nothing. Raises ConfigError."""
+    env = _merged(environ, root)
+    config = read_config(root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml"))
+    urls = {name: env.get(_base_url_name(name), "") or api.base_url for name, api in config.apis.items()}
+    return Upstreams(
+        config=config,
+        urls={name: _url(_base_url_name(name), url) for name, url in urls.items()},
+        keys={name: env[api.api_key_env] for name, api in config.apis.items() if env.get(api.api_key_env)},
+    )
+
+
 def read_ledger(environ: Mapping[str, str], root: Path) -> tuple[Place, Path]:
     """Where the ledger is, and the data directory, for programs that sell nothing. Raises ConfigError."""
     env = _merged(environ, root)
     return _ledger(env), _data_dir(env)
+
+
+def read_node(environ: Mapping[str, str], root: Path) -> tuple[str, str]:
+    """The node's address and password, for programs that sell nothing. Raises ConfigError."""
+    env = _merged(environ, root)
+    return _url("PHOENIX_URL", env.get("PHOENIX_URL", DEFAULT_NODE_URL)), env.get("PHOENIX_PASSWORD", "")
 
 
 def process_environment() -> Mapping[str, str]:
@@ -317,6 +358,23 @@ def _root_keys(text: str) -> tuple[RootKey, ...]:
     if not all(ROOT_KEY_HEX.fullmatch(part) for part in parts):
         raise ConfigError("L402_ROOT_KEY must be 64 hexadecimal digits, or several such keys with commas, newest first")
     return tuple(RootKey(bytes.fromhex(part)) for part in parts)
+
+
+def _metrics_token(text: str) -> str:
+    if text and (len(text) < METRICS_TOKEN_MIN_CHARS or not text.isascii() or not text.isprintable()):
+        raise ConfigError(f"METRICS_TOKEN must have at least {METRICS_TOKEN_MIN_CHARS} printable ASCII characters")
+    return text
+
+
+def log_form(environ: Mapping[str, str]) -> Literal["json", "text"] | None:
+    """LOG_FORMAT; None where it is not set. Raises ConfigError."""
+    match environ.get("LOG_FORMAT", ""):
+        case "":
+            return None
+        case "json" | "text" as form:
+            return form
+        case _:
+            raise ConfigError("LOG_FORMAT is `json` or `text`")
 
 
 def _fixed_price(text: str, *, allowed: bool) -> BtcPrice | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+UPSTREAM = "upstream "
+"""Begins the name of an API's part."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from lib.doubt import NOT_PAID, judge
-from lib.health import Part
+from lib.health import UPSTREAM, Part
 from lib.lease import Lease
 from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
+from lib.metrics import LedgerSums
 from lib.services import Current, Services, renewed
 from lib.store.ledger import CreditInDoubt, LedgerUnavailable
 
@@ -30,9 +31,10 @@ DENIED_AGAIN_SECONDS = 30.0
 TOPUP_SECONDS = 2.0
 TOPUP_MAX_INVOICES = 200
 LOSSES_SECONDS = 5.0
+PAUSES_SECONDS = 5.0
 HEALTH_SECONDS = 15.0
-UPSTREAM = "upstream "
-"""Begins the name of an API's part in what /api/health says."""
+FIGURES_SECONDS = 30.0
+"""Sums over the whole ledger are not read at every scrape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,9 @@ async def running(current: Current, lease: LeaseTimes = LeaseTimes()) -> AsyncGe
         ("confirm", CONFIRM_SECONDS, confirmations.step),
         ("top-ups", TOPUP_SECONDS, lambda: credit_topups(services)),
         ("losses", LOSSES_SECONDS, lambda: current.services.stop_loss.refresh(services.ledger)),
+        ("pauses", PAUSES_SECONDS, lambda: current.services.purchase.pauses.refresh(current.services.ledger)),
         ("health", HEALTH_SECONDS, lambda: look_around(current.services)),
+        ("figures", FIGURES_SECONDS, lambda: read_figures(current.services)),
     ]
     if services.feed is not None:
         jobs.append(("price", services.settings.config.btc_price.refresh_seconds, services.feed.refresh))
@@ -206,6 +210,15 @@ async def look_around(services: Services) -> None:
         trouble = services.settings.missing(api) or services.upstream.trouble(api)
         parts[UPSTREAM + api] = Part(trouble is None, trouble or "for sale")
     _alarm(alarms, "stop-loss", services.stop_loss.alarm)
+
+
+async def read_figures(services: Services) -> None:
+    """Refresh what GET /metrics says of the whole ledger and of the node's balance, where anybody may read it."""
+    if not services.settings.secrets.metrics_token:
+        return
+    services.metrics.ledger = LedgerSums(await services.ledger.totals(), time.monotonic())
+    services.metrics.node_balance = None
+    services.metrics.node_balance = await services.node.balance()
 
 
 def _ledger(lease: Lease, kind: str) -> Part:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lib.btc_price import BtcPriceSource
@@ -22,6 +23,7 @@ from lib.core.money import BtcPrice, Msat, Sat
 from lib.core.order import Order
 from lib.lease import Lease
 from lib.lightning.node import PaymentState
+from lib.pauses import Pauses
 from lib.stop_loss import StopLoss
 from lib.store.ledger import (
     AskNodeFirst,
@@ -59,6 +61,7 @@ class Purchase:
     """What the operator has yet to configure before an API can be sold, in words that are safe to show."""
     unsettled: set[asyncio.Future[None]]
     """Running calls, and settlements on their way that outlive their request: awaited at an orderly stop."""
+    pauses: Pauses = field(default_factory=Pauses)
 
     async def challenge(
         self, order: Order, credit: Credit | None = None, *, counted: str | None = None, proof: str = ""
@@ -135,6 +138,8 @@ class Purchase:
         """The price to sell at, if everything that a sale needs is there. Raises ApiError 503 otherwise."""
         if self.missing(order.api.name) is not None:
             raise ApiError(Code.UPSTREAM_UNAVAILABLE, f"Not for sale yet: {self.missing(order.api.name)}.")
+        if self.pauses.cover(order.api.name, order.model.id):
+            raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS, "Not for sale at the moment.")
         if self.upstream.trouble(order.api.name) or self.stop_loss.refuses_model(order.api.name, order.model.id):
             raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         self.lease.required()
@@ -177,17 +182,19 @@ class Purchase:
         return task
 
     async def _settle_until_written(self, settlement: Settlement) -> None:
-        pause = SETTLE_RETRY_FIRST_SECONDS
+        pause, began = SETTLE_RETRY_FIRST_SECONDS, time.monotonic()
         while True:
             try:
                 settled = await self.ledger.settle(settlement)
             except LedgerUnavailable as error:
                 log.error("a settlement could not be written, repeating it: %s", error)  # noqa: TRY400 - no traceback each time
+                self.till.metrics.settle_repeated()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, SETTLE_RETRY_MAX_SECONDS)
             except HoldUnknown:
                 return  # it was given back by a caller who never learnt whether it landed: it did not
             else:
+                self.till.metrics.settled(time.monotonic() - began, settled.shortfall)
                 if settled.shortfall:
                     log.error("hold %s was settled late, %d msat short", settlement.hold_id, settled.shortfall.value)
                 return

@@ -160,6 +160,8 @@ class Relay:
         self._ending: Ending | None = None
         self._headers: HeaderList = []
         self._shown = bytearray()
+        self._unpacks = False
+        """The buyer gets what events carry, not the events."""
         self._bare = False
         """The buyer gets bytes among which nothing can be said."""
 
@@ -168,7 +170,8 @@ class Relay:
         order, content_type = self._order, dict(reply.headers).get(b"content-type", b"")
         self._headers = [*reply.headers, *headers]
         if order.streaming and content_type.startswith(b"text/event-stream"):
-            if order.unpacked:
+            self._unpacks = order.unpacked
+            if self._unpacks:
                 self._headers = [(b"content-type", order.protocol.unpacked_type(order.parameters)), *headers]
             await self._stream(reply, StreamReader(order.protocol))
         elif order.protocol.passes(content_type):
@@ -271,7 +274,7 @@ class Relay:
         self, reply: Reply, reader: StreamReader | BytesReader, pieces: asyncio.Queue[_Piece]
     ) -> None:
         """Read upstream to its end, at its own pace, and queue what the buyer shall see."""
-        self._bare = self._order.unpacked or isinstance(reader, BytesReader)
+        self._bare = self._unpacks or isinstance(reader, BytesReader)
         self._reading = reader.reading
         stopped: Ending | None = None
         size = 0
@@ -316,7 +319,7 @@ class Relay:
         """What the buyer sees of an event: usage only if asked for, and then with what it costs here."""
         if event.kind is EventKind.ERROR or (event.kind is EventKind.DONE and self._reading.failed):
             return b""  # told in our own words once the stream has ended; some servers say [DONE] after an error
-        if self._order.unpacked:
+        if self._unpacks:
             return self._order.protocol.carried(event.payload or {})
         if event.kind is not EventKind.USAGE or event.payload is None:
             return event.raw

@@ -45,6 +45,8 @@ async def reload(current: Current, read: Callable[[], Settings]) -> None:
     for name in config.waiting_for_restart(old.settings, new):
         log.warning("reload: a change of %s needs a restart", name)
     current.services = fresh
+    for ending in fresh.catalog.ending(fresh.today):
+        log.warning("%s", ending)
     sold = sum(len(api.endpoints) for api in fresh.catalog.apis.values())
     log.warning("the configuration was reloaded: %d APIs, %d endpoints", len(fresh.catalog.apis), sold)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from lib.core.order import Order
 from lib.core.pricing import Cost
 from lib.core.usage import Reading
 from lib.kept_answers import NONCE_BYTES, Unreadable, Whole, opened, sealed
+from lib.metrics import EndedCall
 from lib.purchase import Credit, Purchase
 from lib.relay import LAST, Bill, Buyer, End, HeaderList, Receive, Relay, Send, Wire, send_whole
 from lib.store.ledger import (
@@ -80,6 +82,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         self.recalled: Whole | None = None
         """The answer, if this order of this owner was answered before and is kept: `hand_out` it instead of buying."""
         self._held: Held | None = None
+        self._began = 0.0
         self._buyer: Buyer | None = None
         self._relay: Relay | None = None
         self._settling: asyncio.Task[None] | None = None
@@ -99,7 +102,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         if isinstance(outcome, Whole):
             self.recalled = outcome
             return self
-        self._held = outcome
+        self._held, self._began = outcome, time.monotonic()
         self._running = asyncio.get_running_loop().create_future()
         purchase.unsettled.add(self._running)
         if purchase.stop_loss.refuses_account(outcome.account):
@@ -119,6 +122,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         if self._held is None:
             return
         if isinstance(error, UpstreamFailure):
+            self._purchase.till.metrics.upstream_failed(self._order.api.name, error.error.code.code)
             self.finish(End(error.ending, Reading()))
         elif self._relay is not None:  # cancelled in the middle, unless it has finished already
             self.finish(self._relay.end(delivered=False))
@@ -144,6 +148,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         headers = [header for header in self.recalled.headers if header[0] not in charged]
         whole = Whole([*headers, REPLAYED, (b"x-charge-msat", b"0")], self.recalled.body)
         delivered = await send_whole(buyer, whole)
+        self._purchase.till.metrics.handed_out()
         if delivered and self._wish.idempotency is None:
             self._purchase.later(self._purchase.ledger.drop_answer(self._owner, self._answer_name))
         await buyer.take(LAST)
@@ -192,10 +197,32 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
             return
         if self._buyer is not None:
             self._buyer.done()
-        self._settling = self._purchase.settle(self._settlement(end))
+        settlement = self._settlement(end)
+        self._settling = self._purchase.settle(settlement)
+        self._tell(settlement, delivered=end.delivered)
         if self._running is not None:  # the settlement stands in for it from here on
             self._running.set_result(None)
             self._purchase.unsettled.discard(self._running)
+
+    def _tell(self, settlement: Settlement, *, delivered: bool) -> None:
+        """The call's line in the log, and its numbers."""
+        order = self._order
+        call = EndedCall(
+            request_id=self._wish.request_id,
+            api=order.api.name,
+            path=order.path,
+            model=order.model.id,
+            ending=settlement.ending,
+            delivered=delivered,
+            charge=settlement.charge,
+            btc_price=self._hold.quote.btc_price,
+            upstream_cost=settlement.upstream_cost,
+            clamped=settlement.clamped,
+            loss=settlement.loss,
+            seconds=time.monotonic() - self._began,
+        )
+        self._purchase.till.metrics.call_ended(call)
+        log.info("call", extra={"fields": call.as_fields()})
 
     async def _settled(self) -> None:
         if self._settling is not None:
@@ -211,7 +238,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
             hold_id=self._hold.hold_id,
             ending=ending,
             charge=Msat.ZERO if ending in NOT_CHARGED else cost.charge,
-            usage=reading.usage.as_json() if reading.usage else None,
+            usage=pricing.usage_as_json(self._order, reading),
             upstream_cost=cost.upstream,
             clamped=cost.clamped or None,
             loss=pricing.upstream_ceiling(self._order) if lost else None,

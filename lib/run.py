@@ -16,7 +16,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from lib import check, config
+from lib import check, config, logs
 from lib.config import ConfigError
 from lib.handover import Server, inherited_sockets
 
@@ -29,19 +29,24 @@ def main(app: Any, root: Path, description: str | None) -> int:
     parser.add_argument("--check", action="store_true", help="validate configuration and parts, then end")
     if parser.parse_args().check:
         return asyncio.run(check.report(root))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for every question to the node
     try:
+        logs.set_up(config.log_form(config.process_environment()))
         settings = config.read(config.process_environment(), root)
         host, port = config.listen_address(config.process_environment())
     except ConfigError as error:
-        log.critical("%s", error)
+        sys.stderr.write(f"{error}\n")
         return 1
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the server listens to it
     # Running calls go on for so long; then uvicorn cancels them, which settles each for what it got.
     drain_seconds = settings.config.limits.drain_seconds
     uvicorns = uvicorn.Config(
-        app, host=host, port=port, access_log=False, proxy_headers=False, timeout_graceful_shutdown=drain_seconds
+        app,
+        host=host,
+        port=port,
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        timeout_graceful_shutdown=drain_seconds,
     )
     return _serve(Server(uvicorns))
 

@@ -28,6 +28,7 @@ from lib.lightning.node import LightningNode
 from lib.lightning.payer import DemoWallet
 from lib.lightning.phoenixd import Phoenixd
 from lib.media.audio_meter import AudioMeter
+from lib.metrics import Metrics
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
@@ -69,6 +70,11 @@ class Services:
     audio_meter: AudioMeter
     demo_wallet: DemoWallet | None
     """Pays with play money; None outside the demo."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """What this process counts."""
+        return self.purchase.till.metrics
 
     @property
     def today(self) -> date:
@@ -138,8 +144,13 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
         stack.push_async_callback(meter.aclose)
         services = await _assembled(settings, ledger, node, upstream, feed, wallet, meter)
         stack.push_async_callback(_given_back, services)
+        with contextlib.suppress(LedgerUnavailable):
+            await services.purchase.pauses.refresh(ledger)
+        services.metrics.sells(services.catalog.models())
         for api in sorted(settings.overridden):
             log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
+        for ending in services.catalog.ending(services.today):
+            log.warning("%s", ending)
         yield services
 
 
@@ -154,16 +165,7 @@ async def _assembled(
 ) -> Services:
     config = settings.config
     price = feed if feed is not None else _fixed(settings)
-    till = Till(
-        title=config.title,
-        limits=config.limits,
-        keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
-        node=node,
-        throttle=_throttle(ledger),
-        lease=Lease(),
-        clock=time.time,
-        randomness=Randomness(secrets.token_bytes, Ids(secrets.token_bytes)),
-    )
+    till = await _till(settings, ledger, node)
     stop_loss, lease = StopLoss(config.stop_loss), till.lease
     with contextlib.suppress(LedgerUnavailable):  # until the lease job has one, no calls are taken
         await renewed(ledger, lease)
@@ -194,6 +196,19 @@ async def _assembled(
         uploads=Spool(settings.data_dir / "uploads", config.limits.upload_space_bytes),
         audio_meter=meter,
         demo_wallet=wallet,
+    )
+
+
+async def _till(settings: Settings, ledger: Ledger, node: LightningNode) -> Till:
+    return Till(
+        title=settings.config.title,
+        limits=settings.config.limits,
+        keys=Keys(settings.secrets.root_keys, await ledger.ledger_id()),
+        node=node,
+        throttle=_throttle(ledger),
+        lease=Lease(),
+        clock=time.time,
+        randomness=Randomness(secrets.token_bytes, Ids(secrets.token_bytes)),
     )
 
 

@@ -45,6 +45,8 @@ declare -A outcome=() # "SUBJECT CHECK" -> ok, FAIL or skip
 declare -A header=()  # of the last reply of the site, by lower-case name: the first line of that name
 declare -A said=()    # its JSON, two levels deep: ${said[error.code]}; null and false are not there
 declare -A wallet_said=()
+last_charge_msat='' # of the last answer
+samples=$(dirname "${BASH_SOURCE[0]}")/../frontend/public/samples # what stands for `@name` in the example of a form
 secrets=()          # never printed, wherever they turn up
 if [ -t 1 ]; then marks='✓ ✗ -'; else marks='ok FAIL skip'; fi
 read -r mark_ok mark_fail mark_skip <<<"$marks"
@@ -168,7 +170,9 @@ send() { # METHOD PATH [BODY [AUTHORIZATION]]
     : >"$work/body"
     : >"$work/sent"
     if [ -n "$authorization" ]; then printf 'Authorization: %s\n' "$authorization" >>"$work/sent"; fi
-    if [ -n "$body" ]; then
+    if [ -n "$body" ] && [ "$method $path" = "POST ${form_path-}" ]; then
+        form_arguments "$body"
+    elif [ -n "$body" ]; then
         printf 'Content-Type: %s\n' "${content_type:-application/json}" >>"$work/sent"
         printf '%s' "$body" >"$work/request"
         data=(--data-binary "@$work/request")
@@ -179,6 +183,17 @@ send() { # METHOD PATH [BODY [AUTHORIZATION]]
     read_headers
     read_json "$work/body" said
     if [ "$verbose" = 1 ]; then show_exchange "$method" "$path" "$body"; fi
+}
+
+# form_arguments FIELDS: what makes curl send them as a form, in the caller's $data. `@name` is a sample file.
+form_arguments() {
+    local row name value
+    while IFS=$'\t' read -r name value; do
+        case $value in
+            @*) data+=(-F "$name=@$samples/${value#@}") ;;
+            *) data+=(--form-string "$name=$value") ;;
+        esac
+    done < <(jq -r 'to_entries[] | [.key, (.value | tostring)] | @tsv' <<<"$1")
 }
 
 read_headers() {
@@ -383,8 +398,10 @@ find_payment() {
 # use_endpoint JSON: what calls are made with: $call_path, $example and $keyword.
 use_endpoint() {
     local facts=()
-    mapfile -t facts < <(jq -r '.url, (.example.body | tojson), .example.e2e.keyword, .streaming' <<<"$1")
-    call_path=${facts[0]} example=${facts[1]} keyword=${facts[2]} streams=${facts[3]}
+    mapfile -t facts < <(jq -r '.url, (.example.body // .example.fields | tojson), .example.e2e.keyword,
+        .streaming, .example.content_type' <<<"$1")
+    call_path=${facts[0]} example=${facts[1]} keyword=${facts[2]} streams=${facts[3]} form_path=''
+    if [ "${facts[4]}" != json ]; then form_path=$call_path; fi
 }
 
 expect_keyword() { # TEXT
@@ -399,7 +416,7 @@ expect_keyword() { # TEXT
 # What an answer says, whatever the endpoint.
 answer_text() {
     jq -r 'if .choices then [.choices[].message.content] elif .output then [.output[]?.content[]?.text]
-           elif .text then [.text] else [.. | strings] end | map(values) | join("\n")' \
+           elif .text then [.text] else [tojson] end | map(values) | join("\n")' \
         "$work/body" 2>/dev/null
 }
 
@@ -410,15 +427,32 @@ charge_is_booked() { # CHARGE BALANCE: both in msat, as the reply says
     expect "the balance after the call, in msat," "$((paid_msat - charged_msat))" "$2"
 }
 
+# Sound that is billed by its tokens has begun before anybody knows how many they are: then the balance says it.
+answer_is_booked() {
+    local charge=${header[x-charge-msat]-} balance=${header[x-balance-msat]-}
+    if [ -z "$charge" ] && [[ ${header[content-type]-} == audio/* ]]; then
+        read_balance
+        balance=${said[balance_msat]-}
+        is_number "$balance" && charge=$((paid_msat - charged_msat - balance))
+    fi
+    last_charge_msat=$charge
+    charge_is_booked "$charge" "$balance"
+}
+
 prove_answer() { # CHECK: the example, answered
     request POST "$call_path" "$example" "$authorization"
     expect_status 200
     if [ "$status" = 200 ]; then
-        [ ${#said[@]} -gt 0 ] || wrong "the answer is not JSON"
-        expect_keyword "$(answer_text)"
-        charge_is_booked "${header[x-charge-msat]-}" "${header[x-balance-msat]-}"
+        if [[ ${header[content-type]-} == audio/* ]]; then
+            [ -s "$work/body" ] || wrong "the sound is empty"
+            expect_keyword "${header[content-type]}"
+        else
+            [ ${#said[@]} -gt 0 ] || wrong "the answer is not JSON"
+            expect_keyword "$(answer_text)"
+        fi
+        answer_is_booked
     fi
-    verdict "$1" "200, ${header[x-charge-msat]-} msat charged"
+    verdict "$1" "200, $last_charge_msat msat charged"
 }
 
 # The same credential once more: served from the change, or asked for what is missing. Both are right.
@@ -430,7 +464,7 @@ prove_again() {
         note="402 for the difference of $amount_sats sat"
     else
         expect_status 200
-        if [ "$status" = 200 ]; then charge_is_booked "${header[x-charge-msat]-}" "${header[x-balance-msat]-}"; fi
+        if [ "$status" = 200 ]; then answer_is_booked; fi
         note="200 from the change"
     fi
     verdict again "$note"

@@ -132,6 +132,10 @@ start_server() {
         export OPENAI_API_KEY=demo-upstream-key OPENAI_BASE_URL="$upstream/v1"
         export ANTHROPIC_API_KEY=demo-upstream-key ANTHROPIC_BASE_URL="$upstream/anthropic/v1"
         export TAVILY_API_KEY=demo-upstream-key TAVILY_BASE_URL="$upstream/tavily"
+        for name in openrouter groq deepseek mistral xai gemini; do
+            upper=$(tr '[:lower:]' '[:upper:]' <<<"$name")
+            export "${upper}_API_KEY=demo-upstream-key" "${upper}_BASE_URL=$upstream/$name/v1"
+        done
         export PHOENIX_URL="http://$host:$seller_port" PHOENIX_PASSWORD=demo-limited
         export PHOENIX_TEST_URL="http://$host:$payer_port" PHOENIX_TEST_PASSWORD=demo
         export PHOENIX_FULL_PASSWORD='' PHOENIX_WEBHOOK_SECRET='' DATABASE_URL='' ALITTLEBITOFMONEY_CONFIG=''

@@ -43,7 +43,7 @@ async def test_an_api_without_a_key_is_no_fault_while_another_has_one(tmp_path: 
     async with demo_parts() as parts:
         env = {name: value for name, value in environment(parts, tmp_path).items() if name != "ANTHROPIC_API_KEY"}
         code, said = await check(env)
-        without = {name: value for name, value in env.items() if name != "OPENAI_API_KEY"}
+        without = {name: value for name, value in env.items() if not name.endswith("_API_KEY")}
         none_code, none_said = await check(without)
 
     assert code == 0, said
@@ -72,3 +72,16 @@ async def test_what_was_never_set_is_said_first(tmp_path: Path):
     assert code == 1
     assert "FAULT L402_ROOT_KEY is not set" in said
     assert "openssl rand -hex 32" in said
+
+
+async def test_what_ends_is_noted(tmp_path: Path):
+    """A model that has ended and an example whose model ends are notes: nothing is wrong yet, something will be."""
+    shipped = (ROOT / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(shipped.replace("shutdown: 2027-01-14", "shutdown: 2020-01-01"))
+    async with demo_parts() as parts:
+        env = environment(parts, tmp_path) | {"ALITTLEBITOFMONEY_CONFIG": str(tmp_path / "config.yaml")}
+        code, said = await check(env)
+
+    assert code == 0, said
+    assert "note  openai/v1/chat/completions: gpt-4o ended on 2020-01-01 and is not sold: take it out" in said
+    assert "note  openai/v1/chat/completions: its example uses gpt-4o-mini, which ends on 2020-01-01" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import server
 from lib.core.endings import Ending
 from lib.core.errors import Code
+from tests.deploy.guide import Block, guide, run_by_tests
 from tests.world import ROOT
 
 TESTS = {
@@ -48,3 +50,20 @@ def test_every_public_document_is_reached_from_the_readme():
     linked = "".join(path.read_text() for path in [*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")])
 
     assert {page for page in pages if f"{page})" not in linked} == set()
+
+
+@pytest.mark.parametrize("block", guide(), ids=lambda block: block.text.split("\n")[0][:40])
+def test_every_block_of_the_guide_is_shell(block: Block):
+    """bash understands what SETUP_GUIDE.md tells an operator to paste."""
+    read = subprocess.run(["bash", "-n", "-c", block.text], capture_output=True, text=True, check=False)
+
+    assert read.returncode == 0 and read.stderr == ""
+
+
+def test_the_guide_s_marked_blocks_are_run():
+    """Where a block says that it is tested it says where, and the deploy test runs all of these, in order."""
+    assert [block.place for block in run_by_tests()] == ["server", "here", "server", "here", "server"]
+    assert (ROOT / "SETUP_GUIDE.md").read_text().count("<!-- tested") == len(run_by_tests())
+    assert (
+        "secrets, deploy, check, sale, backup = run_by_tests()" in (ROOT / "tests/deploy/test_over_ssh.py").read_text()
+    )

@@ -224,6 +224,8 @@ def _settings(parts: DemoParts, data_dir: Path, env: Mapping[str, str], limits: 
     generous = {
         "unpaid_per_ip_per_minute": 100_000,
         "unpaid_per_network_per_minute": 100_000,
+        "unpaid_uploads_per_ip_per_minute": 100_000,
+        "unpaid_uploads_per_network_per_minute": 100_000,
         "invoices_per_minute": 100_000,
         "differences_per_account_per_minute": 100_000,
         **limits,

@@ -10,6 +10,7 @@ import jsonschema_rs
 
 from lib.core.money import Msat, Rate, Sat, UsdMicros
 from lib.core.protocols.registry import PROTOCOLS
+from lib.core.tokens import Tokenizer, tokenizer
 from lib.core.units import Unit
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from lib.core.protocols.base import Protocol
 
 MILLION = 1_000_000
+NEAR_DAYS = 30
+"""So long before a model's end its operator should think of another."""
 
 
 Rates: TypeAlias = "Mapping[Unit, Rate]"
@@ -95,12 +98,18 @@ class Model:
     """Output tokens of one drawn image, by quality and size."""
     speech: schema.Speech | None = None
     """How many output tokens speech can be."""
+    tokenizer: Tokenizer | None = None
+    """Counts its tokens; None if nobody but its provider can."""
 
     @property
     def meters_tokens(self) -> bool:
         """Upstream bills its output by tokens."""
         book = self.sold or self.bought
         return book is not None and Unit.OUTPUT in book.rates
+
+    def days_left(self, today: date) -> int | None:
+        """Until upstream turns it off; 0 on that day. None if no day is known."""
+        return (self.shutdown - today).days if self.shutdown else None
 
     def on_sale(self, today: date) -> bool:
         """Upstream still runs it."""
@@ -160,6 +169,29 @@ class Catalog:
         """The methods sold at this path, for `Allow`."""
         api, rest = self._split(path)
         return [method for method, sold in api.endpoints if sold == rest] if api else []
+
+    def models(self) -> set[tuple[str, str]]:
+        """Every (API, model) on sale."""
+        return {
+            (api.name, model)
+            for api in self.apis.values()
+            for endpoint in api.endpoints.values()
+            for model in endpoint.models
+        }
+
+    def ending(self, today: date) -> list[str]:
+        """What an operator must soon replace, in sentences: examples of models that end, and models that have ended."""
+        said: list[str] = []
+        for api in self.apis.values():
+            for endpoint in api.endpoints.values():
+                where, shown = f"{api.name}{endpoint.rules.path}", endpoint.rules.example.model
+                for model in endpoint.models.values():
+                    left = model.days_left(today)
+                    if left is not None and left <= 0:
+                        said.append(f"{where}: {model.id} ended on {model.shutdown} and is not sold: take it out")
+                    if model.id == shown and left is not None and left <= NEAR_DAYS:
+                        said.append(f"{where}: its example uses {model.id}, which ends on {model.shutdown}")
+        return said
 
     def why_not(self, path: str) -> str | None:
         """Why what people look for at this path is not sold, if the operator says so."""
@@ -238,4 +270,5 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         forced=rules.forced,
         images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
         speech=rules.speech,
+        tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,
     )

@@ -88,6 +88,9 @@ def order_of(place: Place, body: bytes, *, today: date, size_of: SizeOf) -> Orde
     `size_of` tells how large an image really is.
     """
     fields = {name: value for name, value in parse_json_object(body).items() if value is not None}
+    for name in place.endpoint.rules.request.required_in_json:
+        if name not in fields:
+            raise ApiError(Code.MISSING_REQUIRED_FIELD, f"The field `{name}` is required.", param=name)
     return _order(place, fields, None, today=today, size_of=size_of)
 
 
@@ -295,7 +298,7 @@ def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:
 def _streaming(endpoint: Endpoint, model: Model, fields: dict[str, Any]) -> bool:
     """Whether to stream."""
     streaming = endpoint.protocol.streams(model, fields)
-    if streaming and not endpoint.rules.streaming:
+    if fields.get("stream") and not endpoint.rules.streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "Streaming is not sold here.", param="stream")
     if "stream_options" in fields and not streaming:
         raise ApiError(Code.INVALID_FIELD_VALUE, "`stream_options` needs `stream: true`.", param="stream_options")

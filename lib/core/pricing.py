@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import orjson
+
 from lib.core.money import BtcPrice, Msat, Rate, UsdMicros, UsdPicos
 from lib.core.units import INPUTS, OUTPUTS, Unit
 
@@ -131,6 +133,14 @@ def cost(order: Order, reading: Reading, price: BtcPrice, limit: Msat) -> Cost:
     if owed > limit:
         return Cost(limit, owed - limit, upstream)
     return Cost(owed, Msat.ZERO, upstream)
+
+
+def usage_as_json(order: Order, reading: Reading) -> str | None:
+    """What was used, for the buyer's history: our own names, sorted. None if that is not known."""
+    counts = reading.usage.counts() if reading.usage else {}
+    if reading.answered:
+        counts |= {f"{unit}s": many for unit, many in {**order.demand.measured, **reading.measured}.items()}
+    return orjson.dumps(counts, option=orjson.OPT_SORT_KEYS).decode() if counts else None
 
 
 def _owed(order: Order, reading: Reading, price: BtcPrice) -> Msat:

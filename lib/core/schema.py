@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from lib.core.money import MILLION
+from lib.core.tokens import Vocabulary
 from lib.core.units import Unit
 
 API_NAME = r"^[a-z][a-z0-9-]{0,31}$"
@@ -162,6 +163,9 @@ class Model(Strict):
     """Priced per call instead. `tokens` may stand beside it to tell what a call costs the operator."""
     vision: Vision | None = None
     """How many tokens an image in the input can be. Default: images are not sold with this model."""
+    own_prices: str | None = None
+    """Why these prices are lower than what others say the provider asks, as a contract. `scripts/prices` then tells it
+    instead of failing."""
     images: ImageTable | None = None
     """Output tokens of one drawn image, by quality, then by size. What is not in this table is not sold."""
     speech: Speech | None = None
@@ -170,6 +174,9 @@ class Model(Strict):
     """Factor on upstream's prices; default: the endpoint's."""
     minimum_msat: Minimum = None
     """What a metered answer costs at least; default: the endpoint's."""
+    tokenizer: Vocabulary | None = None
+    """The public vocabulary with which upstream counts this model's tokens, where there is one: the input of a call is
+    then bound by its tokens. Default: by its bytes, of which there are about four in an English token."""
     context: Positive | None = None
     """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
@@ -188,6 +195,10 @@ class Model(Strict):
         if self.default_max_output > self.max_output:
             raise ValueError(f"model {self.id}: default_max_output must not exceed max_output")
         return self
+
+    def output_is_open(self, protocol: str) -> bool:
+        """Nothing bounds the tokens of what it draws or speaks."""
+        return {"images": self.images, "speech": self.speech}.get(protocol, True) is None
 
     def apart(self) -> dict[Unit, Decimal]:
         """Dollars for one unit of what is billed beside tokens."""
@@ -216,6 +227,8 @@ class Request(Strict):
     """JSON Schema (2020-12) of each allowed field."""
     required: list[str] = []
     """Fields without which the request is refused with `missing_required_field`."""
+    required_in_json: list[str] = []
+    """The same for a JSON body where a form has files instead."""
     refused: dict[str, str] = {}
     """Fields we will not sell, each with the sentence that the buyer is told."""
     forced: Json = {}
@@ -255,6 +268,11 @@ class Example(Strict):
     """The fields of a multipart body; a value `@name` is a sample file."""
     e2e: E2e
     """How it is tested."""
+
+    @property
+    def model(self) -> object:
+        """The model that it asks for, if it names one."""
+        return (self.body or self.fields or {}).get("model")
 
     @model_validator(mode="after")
     def _one(self) -> Example:
@@ -356,6 +374,8 @@ class Endpoint(Strict):
         if "model" not in self.request.properties and len(ids) > 1:
             raise ValueError(f"{self.path}: without the field `model` in request.properties only one model can be sold")
         for model in self.models:
+            if model.tokens is not None and model.tokens.output and model.output_is_open(self.protocol):
+                raise ValueError(f"{self.path}: {model.id} needs `images` or `speech`, which bound what it can cost")
             if (self.request.output_cap is None) != (model.default_max_output == 0):
                 raise ValueError(
                     f"{self.path}: {model.id} must have default_max_output exactly if request.output_cap is given"
@@ -445,9 +465,9 @@ class Limits(Strict):
     """Unpaid requests from one address."""
     unpaid_per_network_per_minute: Positive = 240
     """Unpaid requests from one /24 (IPv4) or /48 (IPv6)."""
-    unpaid_uploads_per_ip_per_minute: Positive = 6
+    unpaid_uploads_per_ip_per_minute: Positive = 20
     """Unpaid forms with files from one address: each is read and measured before it can be invoiced."""
-    unpaid_uploads_per_network_per_minute: Positive = 24
+    unpaid_uploads_per_network_per_minute: Positive = 80
     """The same from one /24 (IPv4) or /48 (IPv6)."""
     upload_space_bytes: Positive = 1_073_741_824
     """Disk space that uploads may take at once in one process; half of it for those who have proven nothing."""

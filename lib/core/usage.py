@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import orjson
-
 from lib.core.units import Unit
 
 TOKENS_MAX = 100_000_000
@@ -65,8 +63,8 @@ class Usage:
             Unit.REASONING: self.reasoning,
         }
 
-    def as_json(self) -> str:
-        """For the buyer's history: our own names, sorted; what most models lack only where it is there."""
+    def counts(self) -> dict[str, int]:
+        """For the buyer's history: our own names; what most models lack only where it is there."""
         counts = {
             "input_tokens": self.input,
             "output_tokens": self.output,
@@ -76,7 +74,7 @@ class Usage:
         }
         if self.image_input:
             counts["image_input_tokens"] = self.image_input
-        return orjson.dumps(counts, option=orjson.OPT_SORT_KEYS).decode()
+        return counts
 
 
 @dataclass(slots=True)

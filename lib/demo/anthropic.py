@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     from lib.demo.exchange import Exchange
 
-MODELS = ("claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5")
+MODELS = (
+    "claude-haiku-5-5",
+    "claude-sonnet-5-5",
+    "claude-opus-5-5",
+    "claude-fable-5-2",
+    "claude-sonnet-5",
+    "claude-sonnet-4-6",
+    "claude-opus-5",
+    "claude-haiku-4-5",
+)
 
 
 class Anthropic:

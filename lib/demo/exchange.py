@@ -7,14 +7,16 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from lib.demo.forms import form_of
 from lib.demo.stream import CutOff, events, with_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Protocol
 
     from starlette.types import Send
 
+    from lib.demo.forms import SentForm
     from lib.demo.journal import Entry
     from lib.demo.scenario import Running, Scenario
     from lib.demo.stream import Wording
@@ -70,6 +72,23 @@ class Exchange:
     def body(self) -> Any:
         """The request's JSON value. Raises ValueError."""
         return json.loads(self._body)
+
+    async def form(self) -> SentForm:
+        """The request's form, which the journal then shows. Raises ValueError."""
+        form = await form_of(self.entry.headers.get("content-type", ""), self._body)
+        self.entry.body = form.as_json()
+        return form
+
+    async def bare(self, content_type: str, pieces: Iterable[bytes]) -> None:
+        """A reply that is no JSON, in pieces, with the scenario's accidents between them. Raises CutOff."""
+        await self._out.start(200, content_type)
+        for emitted, piece in enumerate(pieces):
+            if emitted == self.scenario.cut_after_chunks:
+                await self._out.flush()
+                raise CutOff
+            await asyncio.sleep(self.scenario.chunk_delay_ms / 1000)
+            await self._out.write(piece)
+        await self._finish()
 
     async def run(self, headers: Mapping[str, str], path: str) -> None:
         """The whole reply. Raises CutOff where the scenario ends the connection, TimeoutError after a limit."""

@@ -24,7 +24,28 @@ TOKENS_PER_MESSAGE = 3
 TOKENS_PER_REPLY = 3
 EMBEDDING_DIMENSIONS = {"text-embedding-3-large": 3_072}
 DEFAULT_DIMENSIONS = 1_536
-MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "text-embedding-3-small", "text-embedding-3-large")
+MODELS: dict[str, str | None] = {
+    **dict.fromkeys(("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini"), "2027-01-14"),
+    **dict.fromkeys(("gpt-5", "gpt-5-mini", "gpt-5-nano", "o3"), "2026-12-11"),
+    **dict.fromkeys(("gpt-5.1", "gpt-5.4-nano"), "2027-04-01"),
+    **dict.fromkeys(("gpt-5.2", "gpt-5.4", "gpt-5.4-mini", "gpt-5.5")),
+    **dict.fromkeys(("gpt-5.6-luna", "gpt-5.6-terra", "gpt-5.6-sol", "gpt-6-luna", "gpt-6-sol", "gpt-6-astra")),
+    **dict.fromkeys(("gpt-6.1-terra", "gpt-6.1-sol", "gpt-6.2-sol", "gpt-6.2-astra")),
+    **dict.fromkeys(("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")),
+    "omni-moderation-latest": None,
+}
+"""What it lists, and the day on which each ends."""
+
+
+def model_object(name: str, shutdown_date: str | None) -> dict[str, Any]:
+    """A model in the list of models."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "system",
+        "shutdown_date": shutdown_date,
+    }
 
 
 @dataclass(frozen=True, slots=True)

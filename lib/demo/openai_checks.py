@@ -10,11 +10,13 @@ from lib.demo.exchange import Refusal
 
 if TYPE_CHECKING:
     from lib.demo.exchange import Exchange
+    from lib.demo.forms import SentForm
 
 MAX_CHOICES = 128
 MIN_RESPONSE_TOKENS = 16
 MAX_QUESTIONS = 400
-KNOWN_MODELS = re.compile(r"^(gpt-|chatgpt-|o[0-9]|text-embedding-|omni-moderation-)")
+IMAGE_SIZE = re.compile(r"^(auto|[1-9][0-9]{1,3}x[1-9][0-9]{1,3})$")
+KNOWN_MODELS = re.compile(r"^(gpt-|chatgpt-|o[0-9]|text-embedding-|omni-moderation-|tts-|whisper-)")
 RESPONSE_PARAMETERS = frozenset(
     [
         "background",
@@ -90,10 +92,10 @@ def json_of(exchange: Exchange) -> Any:
         raise Refused(400, "We could not parse the JSON body of your request.") from None
 
 
-def check_chat(body: Any) -> dict[str, Any]:
+def check_chat(body: Any, models: re.Pattern[str] = KNOWN_MODELS) -> dict[str, Any]:
     """The body of a chat completion, validated as far as the double reads it. Raises Refused (400, 404)."""
     fields = _object(body)
-    _model(fields)
+    _model(fields, models)
     messages = _present(fields, "messages")
     if not isinstance(messages, list):
         raise _wrong_type("messages", "an array of objects", messages)
@@ -109,10 +111,10 @@ def check_chat(body: Any) -> dict[str, Any]:
     return fields
 
 
-def check_embeddings(body: Any) -> dict[str, Any]:
+def check_embeddings(body: Any, models: re.Pattern[str] = KNOWN_MODELS) -> dict[str, Any]:
     """The body of an embeddings call. Raises Refused (400, 404)."""
     fields = _object(body)
-    _model(fields)
+    _model(fields, models)
     given = _present(fields, "input")
     if not isinstance(given, (str, list)):
         raise _wrong_type("input", "a string or an array", given)
@@ -147,6 +149,46 @@ def check_moderations(body: Any) -> dict[str, Any]:
     if fields.get("model") is not None:
         _model(fields)
     _input(fields)
+    return fields
+
+
+async def form_of(exchange: Exchange) -> SentForm:
+    """The form. Raises Refused (400)."""
+    try:
+        return await exchange.form()
+    except ValueError:
+        raise Refused(400, "Could not parse multipart form") from None
+
+
+def check_speech(body: Any) -> dict[str, Any]:
+    """The body of a call for speech. Raises Refused (400, 404)."""
+    fields = _object(body)
+    _model(fields)
+    for name in ("input", "voice"):
+        if not isinstance(_present(fields, name), str):
+            raise _wrong_type(name, "a string", fields[name])
+    if fields.get("stream_format") == "sse" and str(fields["model"]).startswith("tts-"):
+        raise Refused(400, "stream_format 'sse' is not supported with this model.", param="stream_format")
+    return fields
+
+
+def check_recording(form: SentForm) -> SentForm:
+    """A form with one recording. Raises Refused (400, 404)."""
+    _model(form.fields)
+    if [file.name for file in form.files] != ["file"]:
+        raise Refused(400, "Missing required parameter: 'file'.", param="file", code="missing_required_parameter")
+    if not form.files[0].filename.rpartition(".")[2]:
+        raise Refused(400, "Unrecognized file format.", param="file")
+    return form
+
+
+def check_drawing(body: Any) -> dict[str, Any]:
+    """The fields of a call for pictures. Raises Refused (400, 404)."""
+    fields = _object(body)
+    _model(fields)
+    _present(fields, "prompt")
+    if not IMAGE_SIZE.match(str(fields.get("size") or "auto")):
+        raise Refused(400, f"Invalid size '{fields['size']}'.", param="size")
     return fields
 
 
@@ -223,13 +265,13 @@ def _present(fields: dict[str, Any], name: str) -> Any:
     return fields[name]
 
 
-def _model(fields: dict[str, Any]) -> None:
+def _model(fields: dict[str, Any], models: re.Pattern[str] = KNOWN_MODELS) -> None:
     model = fields.get("model")
     if model is None:
         raise Refused(400, "you must provide a model parameter")
     if not isinstance(model, str):
         raise _wrong_type("model", "a string", model)
-    if not KNOWN_MODELS.match(model):
+    if not models.match(model):
         text = f"The model `{model}` does not exist or you do not have access to it."
         raise Refused(404, text, code="model_not_found")
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lib.demo import doubles as passwords
 from lib.demo.anthropic import Anthropic
+from lib.demo.compatible import DIALECTS
 from lib.demo.doubles import Doubles, Ports
 from lib.demo.invoice import read_invoice
 from lib.demo.network import PaymentFailed
@@ -63,6 +64,7 @@ class DemoParts:
     def upstream_environment(self) -> dict[str, str]:
         """What a server is told to buy here all that is pretended here."""
         urls = {"OPENAI": self.openai_url, "ANTHROPIC": self.anthropic_url, "TAVILY": self.search_url}
+        urls |= {dialect.name.upper(): f"{self.doubles.openai.url}/{dialect.name}/v1" for dialect in DIALECTS}
         keys = {f"{name}_API_KEY": self.upstream_key for name in urls}
         return {**keys, **{f"{name}_BASE_URL": url for name, url in urls.items()}}
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect, Request
 
 from lib.demo.anthropic import Anthropic
+from lib.demo.compatible import DIALECTS, Compatible
 from lib.demo.exchange import Exchange, Refusal
 from lib.demo.openai import OpenAI
 from lib.demo.search import Search
@@ -31,7 +32,8 @@ class UpstreamDoubles:
     """The ASGI application. `key` is the one API key that they all take."""
 
     def __init__(self, *, key: str, stage: Stage, journal: Journal) -> None:
-        self._apis: list[Api] = [Anthropic(key), Search(key), OpenAI(key)]
+        compatible = (Compatible(key, dialect) for dialect in DIALECTS)
+        self._apis: list[Api] = [Anthropic(key), Search(key), *compatible, OpenAI(key)]
         self._stage = stage
         self._journal = journal
 
@@ -43,7 +45,7 @@ class UpstreamDoubles:
         except ClientDisconnect:
             return
         path = request.url.path
-        api = next(api for api in self._apis if path.startswith(api.prefix))  # OpenAI's prefix is none
+        api = next(api for api in self._apis if path.startswith(f"{api.prefix}/"))  # OpenAI's prefix is none
         entry = self._arrived(api, request, body)
         running = self._stage.arrive()
         entry.scenario = running.scenario.model_dump(mode="json", exclude_unset=True)

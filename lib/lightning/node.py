@@ -66,6 +66,10 @@ class LightningNode(Protocol):
         """Version, chain and readiness."""
         ...
 
+    async def balance(self) -> Sat:
+        """What it could pay now. A node whose peer is away has nothing."""
+        ...
+
     async def aclose(self) -> None:
         """Close connections."""
         ...

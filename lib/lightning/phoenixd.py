@@ -50,6 +50,10 @@ class _CreatedInvoice(_Reply):
     serialized: Annotated[str, Field(pattern=r"^ln[0-9a-z]+$", max_length=BOLT11_MAX_CHARACTERS)]
 
 
+class _Balance(_Reply):
+    balance_sat: Annotated[int, Field(ge=0, le=BITCOIN_SUPPLY_SAT)]
+
+
 class _IncomingPayment(_Reply):
     payment_hash: str
     is_paid: bool
@@ -157,6 +161,13 @@ class Phoenixd:
         states = Counter(channel.state for channel in info.channels)
         ready = not states or USABLE_CHANNEL_STATE in states
         return NodeInfo(info.version, info.chain, ready, _detail(states))
+
+    async def balance(self) -> Sat:
+        """Of connected channels. Fee credit is not counted: nothing can be paid with it."""
+        balance = await self._ask(_Question("getbalance", "getbalance", self._read_timeout_seconds), _Balance)
+        if balance is None:
+            raise NodeUnavailable("phoenixd, getbalance: it answered 404.")
+        return Sat(balance.balance_sat)
 
     async def aclose(self) -> None:
         """Close connections. Questions still under way fail."""

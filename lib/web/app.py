@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lib.core.catalog import Catalog
 from lib.core.errors import ApiError, Code
 from lib.services import Current, Services
-from lib.web import demo_wallet, discovery, prepaid, quote
+from lib.web import demo_wallet, discovery, metrics, prepaid, quote
 from lib.web.paid import PaidCalls
 from lib.web.replies import on_api_error, send_error
 from lib.web.request_id import RequestId
@@ -73,6 +73,7 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
         max_age=PREFLIGHT_SECONDS,
     )
     app.add_middleware(RequestId)
+    app.include_router(metrics.router)
     app.include_router(prepaid.router)
     app.include_router(router)
     app.include_router(discovery.router)

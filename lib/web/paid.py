@@ -14,6 +14,7 @@ from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Proven
 from lib.core.money import Msat
 from lib.core.order import Order
+from lib.metrics import Metrics
 from lib.reservation import Reservation, Wish
 from lib.services import Services
 from lib.store.ledger import idempotency_digest
@@ -42,7 +43,7 @@ class PaidCalls:
 
     async def __call__(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one call. Every expected failure is told in OpenAI's shape; nothing is lost by any."""
-        started = _Started(send)
+        started = _Started(send, services.metrics)
         try:
             await self._serve(place, services, scope, receive, started)
         except ClientLeft:
@@ -52,7 +53,7 @@ class PaidCalls:
         except UpstreamFailure as failure:
             await started.refuse(failure.error, scope, receive)
         except Exception:
-            log.exception("request %s failed", request_id_of(scope))
+            log.exception("a request failed")
             await started.refuse(ApiError(Code.INTERNAL_ERROR), scope, receive)
 
     async def _serve(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,8 +94,8 @@ class PaidCalls:
 class _Started:
     """A `send` that remembers whether an answer has begun: after that no error can be rendered."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, metrics: Metrics) -> None:
+        self._send, self._metrics = send, metrics
         self._begun = False
 
     async def __call__(self, message: Message) -> None:
@@ -102,6 +103,7 @@ class _Started:
         await self._send(message)
 
     async def refuse(self, error: ApiError, scope: Scope, receive: Receive) -> None:
+        self._metrics.refused(error.code.code)
         if not self._begun:
             await send_error(error, scope, receive, self._send)
 

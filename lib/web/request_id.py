@@ -8,6 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lib.ids import Ids
+from lib.logs import REQUEST_ID
 
 SCOPE_KEY = "alittlebitofmoney.request_id"
 
@@ -30,6 +31,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         request_id = scope[SCOPE_KEY] = f"req_{self._ids.next()}"
+        REQUEST_ID.set(request_id)  # each request runs in a context of its own
 
         async def named(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -88,6 +88,11 @@ class Doubles:
         ledger = await self._control("GET", "/node/seller/ledger")
         return {row["payment_hash"]: row["received_msat"] for row in ledger["incoming"] if row["is_paid"]}
 
+    async def invoices(self) -> set[str]:
+        """The payment hash of every invoice that the seller's node made."""
+        ledger = await self._control("GET", "/node/seller/ledger")
+        return {row["payment_hash"] for row in ledger["incoming"]}
+
     async def journal(self) -> list[dict[str, Any]]:
         """What reached upstream, oldest first."""
         return await self._control("GET", "/journal")

@@ -114,6 +114,8 @@ class Record:
     lives: list[Life] = field(default_factory=list[Life])
     secrets: set[str] = field(default_factory=set[str])
     """Tokens, preimages, macaroons, Idempotency-Keys and the operator's keys."""
+    invoices: set[str] = field(default_factory=set[str])
+    """The payment hash of every invoice that the seller's node made."""
     claims_by_key: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
     """Idempotency-Key of a claim → the digests of all its whole answers."""
     disturbed: set[str] = field(default_factory=set[str])

@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from chaos_parts import auditor, backends, doubles, plan, prepaid, table
+from chaos_parts import auditor, backends, doubles, log_rules, plan, prepaid, table
 from chaos_parts.backends import Backend
 from chaos_parts.buyers import Buyer
 from chaos_parts.evidence import Evidence, Work
@@ -82,11 +82,13 @@ async def done(wish: Wish, directory: Path, say: Say) -> Figures:
         took_seconds = time.time() - began_at
         books = await backend.books()  # the servers have stopped in order: this is the ledger's last word
         work = [Work.of(entry) for entry in await demo.journal() if entry["method"] == "POST"]
-        received = await demo.received()
+        received, record.invoices = await demo.received(), await demo.invoices()
     found = Evidence(record, books, received, work, PriceList.of(ROOT / "config.yaml", BTC_USD))
     _kept(record, directory)
     differences = auditor.differences(found, directory)
-    return table.figures(found, wish.ledger, wish.seed, took_seconds, differences)
+    return table.figures(
+        found, wish.ledger, wish.seed, took_seconds, differences, log_rules.searched(record, directory)
+    )
 
 
 def _kept(record: Record, directory: Path) -> None:
@@ -99,10 +101,11 @@ def _kept(record: Record, directory: Path) -> None:
 
 def _operator(record: Record, seller_port: int, upstream_port: int) -> dict[str, str]:
     """The environment of a server, without its ledger. Its secrets must not be seen again."""
-    root_key = secrets.token_hex(32)
-    record.secrets.update((root_key, UPSTREAM_KEY, SELLER_LIMITED_PASSWORD))
+    root_key, metrics_token = secrets.token_hex(32), secrets.token_hex(16)
+    record.secrets.update((root_key, metrics_token, UPSTREAM_KEY, SELLER_LIMITED_PASSWORD))
     return {
         "L402_ROOT_KEY": root_key,
+        "METRICS_TOKEN": metrics_token,
         "OPENAI_API_KEY": UPSTREAM_KEY,
         "OPENAI_BASE_URL": f"http://{LOOPBACK}:{upstream_port}/v1",
         "PHOENIX_URL": f"http://{LOOPBACK}:{seller_port}",

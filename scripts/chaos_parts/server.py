@@ -22,7 +22,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.config import STARTUP_FAILURE
 
-from lib import config, jobs, services
+from lib import config, jobs, logs, services
 from lib.config import Settings
 from lib.store.ledger import Ledger
 from lib.web.app import create_app
@@ -98,6 +98,7 @@ def application(bomb: Bomb, weather: Weather) -> ASGIApp:
 
 def main() -> None:
     """Serve until a signal, or until a point at which the plan says: die."""
+    logs.set_up("json")
     directory = Path(os.environ["CHAOS_DIRECTORY"])
     bomb = Bomb.of(os.environ["CHAOS_POINT"], directory / f"died-{os.environ['CHAOS_LIFE']}")
     faults = plan.read(directory / "plan.json") if os.environ["CHAOS_WEATHER"] == "1" else []
@@ -110,6 +111,7 @@ def main() -> None:
         uvicorn.Config(
             application(bomb, weather),
             access_log=False,
+            log_config=None,
             proxy_headers=False,
             log_level="info",
             timeout_graceful_shutdown=DRAIN_SECONDS,

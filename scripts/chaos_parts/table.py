@@ -23,9 +23,13 @@ class Figures:
     counts: dict[str, int]
     """Every fault by its name."""
     differences: list[str]
+    searched: dict[str, int]
+    """What the logs were looked through for."""
 
 
-def figures(found: Evidence, ledger: str, seed: int, took_seconds: float, differences: Sequence[str]) -> Figures:
+def figures(
+    found: Evidence, ledger: str, seed: int, took_seconds: float, differences: Sequence[str], searched: dict[str, int]
+) -> Figures:
     """Count."""
     record, books = found.record, found.books
     attempts = [attempt for call in record.calls for attempt in call.attempts]
@@ -64,7 +68,7 @@ def figures(found: Evidence, ledger: str, seed: int, took_seconds: float, differ
     counts = dict(sorted(record.counts.items()))
     for point in sorted({name for name in killed if name != "random"}):
         counts[f"killed at {point}"] = killed.count(point)
-    return Figures(ledger, seed, rows, buyer_rules.excuses(found), endings, counts, list(differences))
+    return Figures(ledger, seed, rows, buyer_rules.excuses(found), endings, counts, list(differences), searched)
 
 
 def markdown(columns: Sequence[Figures]) -> list[str]:

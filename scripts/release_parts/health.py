@@ -52,14 +52,14 @@ def look(port: int) -> Health | None:
 def await_ready(
     port: int, needed: frozenset[str], limit_seconds: float, runs: Callable[[], bool] = lambda: True
 ) -> Health:
-    """Wait until every needed part is well. Raises NotReady when the server has ended, or after the limit."""
+    """Wait until every needed part is well. Raises NotReady when the server ends by itself, or after the limit."""
     until = time.monotonic() + limit_seconds
     while True:
         seen = look(port)
         if seen is not None and not seen.lacks(needed):
             return seen
         if not runs():
-            raise NotReady("it ended while it started")
+            raise NotReady("it ends by itself")
         if time.monotonic() > until:
             raise NotReady(f"after {limit_seconds:.0f} s {_what_it_lacks(seen, needed)}")
         time.sleep(POLL_SECONDS)

@@ -69,7 +69,7 @@ class Rehearsal:
         port, log = _free_port(), scratch / "server.log"
         env = {**os.environ, "ALITTLEBITOFMONEY_DATA_DIR": str(data_dir), "HOST": "127.0.0.1", "PORT": str(port)}
         with log.open("wb") as out:
-            server: subprocess.Popen[bytes] = subprocess.Popen(
+            server = subprocess.Popen(
                 [self.release / ".venv/bin/python", "server.py"],
                 cwd=self.release,
                 env=env,
@@ -85,7 +85,7 @@ class Rehearsal:
                 tail = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
                 raise Trouble("\n".join([*tail, f"The rehearsal failed: {error}."])) from error
 
-    def _await(self, port: int, needed: frozenset[str], server: subprocess.Popen[bytes]) -> Health:
+    def _await(self, port: int, needed: frozenset[str], server: subprocess.Popen[Any]) -> Health:
         return await_ready(port, needed, limit_seconds=self.ready_seconds, runs=lambda: server.poll() is None)
 
 
@@ -119,7 +119,7 @@ def _account(user: str) -> pwd.struct_passwd:
 
 
 @contextlib.contextmanager
-def _ended(server: subprocess.Popen[bytes]) -> Generator[None]:
+def _ended(server: subprocess.Popen[Any]) -> Generator[None]:
     """However the block ends, the server has ended after it."""
     try:
         yield

@@ -139,7 +139,7 @@ def _serve(place: Place, name: str, units: dict[str, str], needed: frozenset[str
     changed = place.supervisor.install(units)
     place.layout.point("current", name)
     place.supervisor.restart(listening_anew=there_was_one and any(unit.endswith(".socket") for unit in changed))
-    await_ready(place.port, needed, limit_seconds=place.ready_seconds)
+    await_ready(place.port, needed, place.ready_seconds, runs=lambda: not place.supervisor.keeps_failing())
 
 
 def _roll_back(place: Place, before: str | None, units: dict[str, str], *, can: bool) -> int:

@@ -10,6 +10,8 @@ from pathlib import Path
 SERVICE = "alittlebitofmoney.service"
 SOCKET = "alittlebitofmoney.socket"
 UNITS = (SERVICE, SOCKET)
+RESTARTS_MAX = 2
+"""Once may be bad luck."""
 
 
 def rendered(release: Path, values: Mapping[str, str]) -> dict[str, str]:
@@ -61,14 +63,20 @@ class Supervisor:
         self.run("start", SOCKET)
         self.run("restart", SERVICE)
 
-    def run(self, *arguments: str) -> None:
-        """Raises SupervisorFailed with what the command said."""
+    def keeps_failing(self) -> bool:
+        """Whether the service had to be started again twice since it was last told to start."""
+        times = self.run("show", "--property=NRestarts", "--value", SERVICE)
+        return times.isdigit() and int(times) >= RESTARTS_MAX
+
+    def run(self, *arguments: str) -> str:
+        """What the command said. Raises SupervisorFailed if it failed."""
         try:
             done = subprocess.run([*self.command, *arguments], capture_output=True, text=True, check=False)
         except OSError as error:
             raise SupervisorFailed(str(error)) from error
         if done.returncode:
             raise SupervisorFailed(f"`{' '.join([*self.command, *arguments])}`: {done.stderr.strip()}")
+        return done.stdout.strip()
 
 
 class SupervisorFailed(Exception):

@@ -28,6 +28,7 @@ def aimock(running_aimock: AiMock) -> AiMock:
 @pytest.fixture
 async def shop(aimock: AiMock, tmp_path: Path) -> AsyncGenerator[World]:
     """The shipped configuration, with aimock where the providers would be."""
-    env = {"OPENAI_BASE_URL": f"{aimock.url}/v1", "OPENAI_API_KEY": aimock.key}
+    urls = {"OPENAI": f"{aimock.url}/v1", "ANTHROPIC": f"{aimock.url}/v1", "TAVILY": aimock.url}
+    env = {f"{name}_BASE_URL": url for name, url in urls.items()} | {f"{name}_API_KEY": aimock.key for name in urls}
     async with opened_world(tmp_path, env) as opened:
         yield opened

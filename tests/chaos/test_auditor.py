@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -254,32 +256,46 @@ def test_a_lapse_is_right_for_a_server_that_was_killed(tmp_path: Path):
     assert found(sides, tmp_path) == []
 
 
+def line(event: str, **fields: str) -> str:
+    """One of a server's log."""
+    return json.dumps({"event": event, **fields}) + "\n"
+
+
 @pytest.mark.parametrize(
     ("log", "sentence"),
     [
-        ("paid with alb_a-secret-token_1234 just now", "server-0.0.log holds 1 secrets"),
-        ("request L402 QWdFUm1hY2Fyb29u/x+y==:00 failed", "server-0.0.log holds 1 secrets"),
-        (f"could not send {FIRST} amber", "server-0.0.log holds a prompt"),
-        ("Traceback (most recent call last):", "server-0.0.log tells of 1 faults of our own"),
+        (line("paid with alb_a-secret-token_1234 just now"), "server-0.0.log holds 1 secrets"),
+        (line("request L402 QWdFUm1hY2Fyb29u/x+y==:00 failed"), "server-0.0.log holds 1 secrets"),
+        (line("paid", preimage="5a" * 32), "server-0.0.log holds 1 secrets"),
+        (line("paid with [secret]"), "server-0.0.log holds 1 blots: secrets were told, and only just caught"),
+        (line(f"could not send {FIRST} amber"), "server-0.0.log holds a prompt"),
+        (
+            line("failed", traceback="Traceback (most recent call last): x"),
+            "server-0.0.log tells of 1 faults of our own",
+        ),
+        ("Fatal Python error\n", "server-0.0.log has 1 lines that are no JSON"),
     ],
 )
 def test_logs_are_searched(tmp_path: Path, log: str, sentence: str):
-    """For every secret of the run, whatever stands around it, for prompts, and for faults that nobody thought of."""
+    """For every secret of the run, also of invoices that nobody paid, for prompts, and for faults of our own."""
     sides = honest()
     sides.record.secrets = {"alb_a-secret-token_1234", "QWdFUm1hY2Fyb29u/x+y=="}
-    (tmp_path / "server-0.0.log").write_text(f"all is well\n{log}\n")
+    sides.record.invoices = {hashlib.sha256(bytes.fromhex("5a" * 32)).hexdigest()}
+    (tmp_path / "server-0.0.log").write_text(line("all is well", payment_hash="77" * 32) + log + '{"cut by a kill')
 
     assert found(sides, tmp_path) == [sentence]
 
 
 def test_a_call_that_was_cut_when_its_server_stopped_is_no_fault(tmp_path: Path):
     """uvicorn tells of it with a traceback; one that ends otherwise, before or after it, is still found."""
-    fault = "ERROR:    Exception in ASGI application\nTraceback (most recent call last):\n  File x\nKeyError: 1\n"
-    cut = (
-        "ERROR:    Exception in ASGI application\nTraceback (most recent call last):\n  File x\n"
-        "aiohttp.SocketTimeoutError: late\n\nThe above exception was the direct cause of the following exception:\n\n"
+    event = "Exception in ASGI application"
+    fault = line(event, traceback="Traceback (most recent call last):\n  File x\nKeyError: 1")
+    cut = line(
+        event,
+        traceback="Traceback (most recent call last):\n  File x\naiohttp.SocketTimeoutError: late\n\n"
+        "The above exception was the direct cause of the following exception:\n\n"
         "Traceback (most recent call last):\n  File y\n"
-        "asyncio.exceptions.CancelledError: Task cancelled, timeout graceful shutdown exceeded\n"
+        "asyncio.exceptions.CancelledError: Task cancelled, timeout graceful shutdown exceeded",
     )
     log = tmp_path / "server-0.0.log"
 

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.slow
 RUN_SECONDS = 60.0
 TOPUP_SATS = 20_000
 JAVASCRIPT_PACKAGES = Path(__file__).parent / "js" / "node_modules"
+SAMPLES = ROOT / "frontend" / "public" / "samples"
+"""What stands for `@name` in the example of a form."""
 PAY = b"Pay "
 
 
@@ -110,6 +112,8 @@ async def opened_desk(world: World, folder: Path) -> AsyncGenerator[Desk]:
     preimage = (await world.pay(offer)).preimage
     claim = await world.client.post("/topup/claim", json={"macaroon": offer.json()["macaroon"], "preimage": preimage})
     (folder / "node_modules").symlink_to(JAVASCRIPT_PACKAGES)
+    for sample in SAMPLES.iterdir():
+        shutil.copy(sample, folder)
     async with lnd_wallet(world) as wallet:
         yield Desk(world, folder, claim.json()["token"], wallet)
 
@@ -165,7 +169,7 @@ async def test_the_examples_of_an_endpoint_buy_its_answer_as_they_stand(
         pretended, mocked = everything.parts.journal(), aimock.journal()  # the latter keeps a body in its own words
         assert len(pretended) + len(mocked) == len(shown.examples)
         for call in pretended:
-            assert shown.body is None or {name: call["body"].get(name) for name in shown.body} == shown.body
+            assert_asked(everything, shown.path, call)
         for call in mocked:
             assert shown.body is None or call["body"]["model"] == shown.body["model"]
         if pretended:  # the mock counts nothing for embeddings
@@ -184,3 +188,19 @@ async def test_a_guide_works_as_it_stands(world: World, tmp_path: Path, example:
 
         assert ran.code == 0, f"{ran.out}\n{ran.err}"
         assert '"available_msat":1000000' in ran.out and "Your token: alb_" in ran.out, ran.out
+
+
+def assert_asked(world: World, path: str, call: Mapping[str, Any]) -> None:
+    """Upstream got every member of the example's body, as it is."""
+    place = world.services.catalog.find("POST", path)
+    assert place is not None
+    example = place.endpoint.rules.example
+    if example.fields is not None:
+        texts = {name: value for name, value in example.fields.items() if not value.startswith("@")}
+        names = [name for name in example.fields if name not in texts]
+        assert ({**call["body"]["fields"], **texts}, [file["name"] for file in call["body"]["files"]]) == (
+            call["body"]["fields"],
+            names,
+        )
+    if example.body is not None:
+        assert {name: call["body"].get(name) for name in example.body} == example.body

@@ -73,3 +73,23 @@ def test_a_model_is_sold_until_the_day_upstream_turns_it_off():
     assert refused.value.message is not None
     assert "gpt-5.4-mini" in refused.value.message
     assert "gpt-4o" not in refused.value.message
+
+
+def test_what_ends_is_told_in_time():
+    """An example whose model ends within 30 days, and from its day on the model itself; nothing before."""
+    about = "gpt-4o-mini, which ends on 2027-01-14"
+
+    def told(day: date) -> list[str]:
+        return [said for said in SHOP.ending(day) if "chat/completions" in said and "gpt-4o-mini" in said]
+
+    assert told(date(2026, 12, 14)) == []
+    assert told(date(2026, 12, 15)) == [f"openai/v1/chat/completions: its example uses {about}"]
+    assert told(date(2027, 1, 14)) == [
+        "openai/v1/chat/completions: gpt-4o-mini ended on 2027-01-14 and is not sold: take it out",
+        f"openai/v1/chat/completions: its example uses {about}",
+    ]
+
+
+def test_our_examples_use_models_that_live():
+    """On the day this was written no example that we ship had a model whose end was near."""
+    assert SHOP.ending(date(2026, 11, 25)) == []

@@ -23,6 +23,7 @@ from lib.core.order import Order, order_of
 from lib.core.units import Unit
 from lib.core.usage import Reading, Usage
 from lib.media.image_size import size_of
+from tests.core.openai_tokenizer import upstream_count
 from tests.world import ROOT
 
 TODAY = dt.date(2026, 6, 1)
@@ -143,11 +144,11 @@ def test_the_affordable_cap_is_affordable_and_the_largest(order: Order, price: B
 
 
 def test_the_ceiling_of_hello() -> None:
-    """Its bytes as tokens, 32 for its message and 64 for the call, and the default cap of 2,048."""
+    """One token for its text, bytes for all around it, 32 for its message, 64 for the call, and the default cap."""
     order = order_for()
 
     assert (order.output_cap, order.answers, order.cap_is_ours) == (2_048, 1, True)
-    tokens_in = order.demand.input_bytes + 32 + 64
+    tokens_in = order.demand.input_bytes - len("Hello") + 1 + 32 + 64
     exact = Decimal(tokens_in) * Decimal("0.195") + 2_048 * Decimal("0.78")
     assert pricing.ceiling(order, AT_100_000_USD) == Msat(math.ceil(exact))
 
@@ -157,16 +158,29 @@ def test_the_ceiling_counts_every_answer_and_every_piece() -> None:
     tool = {"type": "function", "function": {"name": "f"}}
     order = order_for(n=3, max_tokens=100, tools=[tool, tool])
 
-    tokens_in = order.demand.input_bytes + 3 * 32 + 64
+    tokens_in = order.demand.input_bytes - len("Hello") + 1 + 3 * 32 + 64
     exact = Decimal(tokens_in) * Decimal("0.195") + 300 * Decimal("0.78")
     assert pricing.ceiling(order, AT_100_000_USD) == Msat(math.ceil(exact))
 
 
 def test_bytes_are_counted_not_characters() -> None:
-    """No tokenizer makes more tokens than UTF-8 bytes: an emoji has four."""
-    plain, emoji = order_for("x" * 100), order_for("\U0001f600" * 100)
+    """Where a model's vocabulary is not public, its input is bound by UTF-8 bytes: an emoji has four."""
+    plain, emoji = order_for("x" * 100, "gpt-6-sol"), order_for("\U0001f600" * 100, "gpt-6-sol")
 
-    assert emoji.demand.input_bytes - plain.demand.input_bytes == 300
+    assert most_input(emoji) - most_input(plain) == 300
+
+
+def test_a_public_vocabulary_bounds_the_input_by_tokens() -> None:
+    """Texts count as their tokens, whatever JSON makes of their bytes; what is around them as its bytes."""
+    text = 'The quick brown fox "jumps"\nover the lazy dog. ' * 50
+    parts = [{"type": "text", "text": text}, {"type": "text", "text": "Hello"}]
+    empty = [{"type": "text", "text": ""}, {"type": "text", "text": ""}]
+    message, nothing = ([{"role": "user", "content": content}] for content in (parts, empty))
+
+    order, around = order_for(messages=message), order_for(messages=nothing)
+
+    assert most_input(order) - most_input(around) == upstream_count(text, "o200k_base") + 1
+    assert most_input(around) == around.demand.input_bytes + 2 * 32 + 64
 
 
 @pytest.mark.parametrize(
@@ -188,7 +202,7 @@ def test_metered_answers_by_hand(reading: Reading, msat: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "msat"), [(0, 0), (7, 0), (8, 1), (15, 1), (16, 2), (400, 39), (800, 78), (10**9, 1_644)]
+    ("visible", "msat"), [(0, 0), (7, 0), (8, 1), (15, 1), (16, 2), (400, 39), (800, 78), (10**9, 1_643)]
 )
 def test_unknown_usage_by_hand(visible: int, msat: int) -> None:
     """One output token for each 8 whole bytes, no input, and never above the ceiling."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import functools
+import contextlib
 import hashlib
 import json
 import random
 import threading
 import time
-from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -17,14 +16,14 @@ import splintr
 import tiktoken
 from hypothesis import given
 from hypothesis import strategies as st
-from tiktoken_ext import openai_public
 
+from lib import config
 from lib.core import tokens
 from lib.core.tokens import COUNTED_MAX_BYTES, MARKED_MAX_BYTES, Vocabulary, bound, tokenizer
+from tests.core.openai_tokenizer import openai_tokenizer, ranks, upstream_count
 from tests.world import ROOT
 
 VOCABULARIES = get_args(Vocabulary)
-SIZES = {"o200k_base": 199_998, "cl100k_base": 100_256}
 each_vocabulary = pytest.mark.parametrize("vocabulary", VOCABULARIES)
 
 MARKS = (
@@ -46,33 +45,6 @@ texts = st.lists(
     st.sampled_from(MARKS + SPACES + WORDS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
     max_size=12,
 ).map("".join)
-
-
-@functools.cache
-def ranks(vocabulary: Vocabulary) -> dict[bytes, int]:
-    """The merges as our library knows them, which tiktoken would fetch from the net."""
-    library = splintr.Tokenizer.from_pretrained(vocabulary)
-    return {library.decode_token_bytes(rank): rank for rank in range(SIZES[vocabulary])}
-
-
-@functools.cache
-def openai_tokenizer(vocabulary: Vocabulary) -> tuple[tiktoken.Encoding, str]:
-    """OpenAI's tokenizer with these merges and its own rules, and the hash by which it knows the right merges."""
-    hashes: list[str] = []
-
-    def load(_url: str, expected_hash: str) -> dict[bytes, int]:
-        hashes.append(expected_hash)
-        return ranks(vocabulary)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(openai_public, "load_tiktoken_bpe", load)
-        rules: Callable[[], dict[str, object]] = getattr(openai_public, vocabulary)
-        return tiktoken.Encoding(**rules()), hashes[0]  # pyright: ignore[reportArgumentType]
-
-
-def upstream_count(text: str, vocabulary: Vocabulary) -> int:
-    """What OpenAI's tokenizer makes of a text in which nothing is special."""
-    return len(openai_tokenizer(vocabulary)[0].encode_ordinary(text))
 
 
 def prose() -> str:
@@ -197,3 +169,20 @@ def test_a_lone_surrogate_is_no_text():
     for counter in (None, tokenizer("o200k_base")):
         with pytest.raises(UnicodeEncodeError):
             bound(["\ud800"], counter)
+
+
+def test_only_what_openai_says_is_claimed():
+    """Each `tokenizer` of config.yaml is what OpenAI's own table says of the model; one that it leaves out has none."""
+    said = {
+        model.id: model.tokenizer
+        for api in config.read_config(ROOT / "config.yaml").apis.values()
+        for endpoint in api.endpoints
+        for model in endpoint.models
+    }
+    known: dict[str, str | None] = dict.fromkeys(said)
+    for name in said:
+        with contextlib.suppress(KeyError):
+            known[name] = tiktoken.encoding_name_for_model(name)
+
+    assert said == known
+    assert {"gpt-4o-mini", "gpt-6-sol"} <= said.keys()

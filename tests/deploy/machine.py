@@ -1,4 +1,4 @@
-"""A machine to deploy to, in a directory: doubles beside it, our supervisor for systemd, releases made of this checkout."""
+"""A machine to deploy to, in a directory: doubles beside it, our supervisor for systemd, releases of this checkout."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.processes.shops import GENEROUS, NOT_HERE, free_port
 from tests.programs import Ended
 from tests.world import BTC_USD, REQUEST_SECONDS, ROOT, World
 
-COMMAND_SECONDS = 240.0
+COMMAND_SECONDS = 400.0
 DRAIN_SECONDS = 20
 COPIED = ("server.py", "config.yaml", "lib", "scripts", "deploy", "requirements.txt")
 NOT_COPIED = shutil.ignore_patterns("__pycache__")
@@ -55,6 +55,10 @@ class Machine:
     def releases(self) -> list[str]:
         return sorted(path.name for path in (self.path / "releases").iterdir())
 
+    @property
+    def secrets_file(self) -> Path:
+        return self.path / "shared" / ".env.secrets"
+
     def secrets(self, **changes: str) -> None:
         """Write the operator's file."""
         lines = {
@@ -67,13 +71,12 @@ class Machine:
             "ALITTLEBITOFMONEY_DATA_DIR": str(self.path / "data"),
             **changes,
         }
-        file = self.path / "shared" / ".env.secrets"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch(0o600)
-        file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        self.secrets_file.parent.mkdir(parents=True, exist_ok=True)
+        self.secrets_file.touch(0o600)
+        self.secrets_file.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
 
     def release(self, name: str, **texts: str) -> Path:
-        """What deploy.sh would have copied and set up; each text is put before a file of it, `server` before server.py."""
+        """What deploy.sh would have copied and set up; `server` is put before the text of server.py, and so on."""
         target = self.path / "releases" / name
         for part in COPIED:
             if (ROOT / part).is_dir():
@@ -91,11 +94,16 @@ class Machine:
     async def switch(self, name: str, *arguments: str) -> Ended:
         """`scripts/release` of this release, to its end."""
         program = self.path / "releases" / name / "scripts" / "release"
-        return await ended(
-            [sys.executable, str(program), "--path", str(self.path), "--user", getpass.getuser()]
-            + ["--port", str(self.port), "--supervisor", self.supervisor, "--units", str(self.path / "units")]
-            + ["--ready-seconds", "15", *arguments]
-        )
+        options = {
+            "--path": self.path,
+            "--user": getpass.getuser(),
+            "--port": self.port,
+            "--supervisor": self.supervisor,
+            "--units": self.path / "units",
+            "--ready-seconds": 60,
+        }
+        flags = [str(part) for option in options.items() for part in option]
+        return await ended([sys.executable, str(program), *flags, *arguments])
 
     async def token(self, sats: int) -> str:
         """Top up: what stands in Authorization."""

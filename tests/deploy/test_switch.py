@@ -110,7 +110,7 @@ async def test_what_is_not_ready_after_the_switch_is_rolled_back(serving: Machin
     """Only as a service it fails: the release before serves again; streams ended whole, callers waited."""
     serving.release("2", server=FAILS_AS_A_SERVICE)
     async with bystanders(serving):
-        done = await serving.switch("2", "--ready-seconds", "10")
+        done = await serving.switch("2")
 
     assert done.code == ROLLED_BACK, done.said + done.complained
     assert "1 serves again" in done.said and serving.current == "1"
@@ -122,7 +122,7 @@ async def test_a_release_must_be_no_worse_than_the_one_that_serves(serving: Mach
     """A node that the running server reaches and the new one does not stops the deploy; it names the part."""
     serving.secrets(PHOENIX_PASSWORD="not-the-node's")
     serving.release("2")
-    done = await serving.switch("2", "--ready-seconds", "5")
+    done = await serving.switch("2", "--ready-seconds", "20")
 
     assert done.code == NOTHING_CHANGED
     assert "it lacks node" in done.complained
@@ -165,7 +165,7 @@ async def test_a_new_schema_is_not_rolled_back(serving: Machine):
     number = int(newest.name[:4]) + 1
     (migrations / f"{number:04}_more.sql").write_text("CREATE TABLE more (id INTEGER PRIMARY KEY) STRICT;\n")
 
-    done = await serving.switch("2", "--ready-seconds", "3")
+    done = await serving.switch("2")
 
     assert done.code == LOOK_NOW, done.said + done.complained
     assert "1 cannot read the ledger any more" in done.said and serving.current == "2"

@@ -43,8 +43,8 @@ class RawCall:
 
 
 @asynccontextmanager
-async def raw_call(world: World, body: Mapping[str, Any], paid: Paid) -> AsyncGenerator[RawCall]:
-    """Send a chat completion; the answer is the caller's to read or not."""
+async def raw_call(world: World, body: Mapping[str, Any], paid: Paid, path: str = CHAT) -> AsyncGenerator[RawCall]:
+    """Send a call; the answer is the caller's to read or not."""
     address = urlsplit(world.url)
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
@@ -53,7 +53,7 @@ async def raw_call(world: World, body: Mapping[str, Any], paid: Paid) -> AsyncGe
     reader, writer = await asyncio.open_connection(sock=client, limit=SMALL_BUFFER_BYTES)
     content = json.dumps(body).encode()
     head = (
-        f"POST {CHAT} HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: {address.netloc}\r\ncontent-type: application/json\r\n"
         f"authorization: {paid.authorization}\r\ncontent-length: {len(content)}\r\n\r\n"
     )
     writer.write(head.encode() + content)

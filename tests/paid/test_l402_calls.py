@@ -21,8 +21,8 @@ from lib.store.ledger import EntryKind
 from tests.core.plain_macaroon import appended, caveats_of, decoded
 from tests.world import CHAT, HELLO, Paid, World
 
-CEILING = Msat(1_644)
-"""What HELLO may cost at most: 234 tokens in, 2,048 out."""
+CEILING = Msat(1_643)
+"""What HELLO may cost at most: 230 tokens in, 2,048 out."""
 CHARGE = Msat(15)
 """What it costs: 8 tokens in, 17 out."""
 PAID = Msat(2_000)
@@ -315,7 +315,7 @@ async def test_a_request_bigger_than_quoted_is_asked_the_difference(world: World
     answer = await world.ask(bigger, paid)
 
     assert challenged(answer)["carry"] == paid.payment_hash.hex()
-    assert answer.json()["max_price_msat"] == most == 12_826
+    assert answer.json()["max_price_msat"] == most == 12_825
     assert answer.json()["amount_sats"] == 11
     assert world.parts.journal() == []
     assert (await world.account(paid)).balance == PAID
@@ -350,7 +350,7 @@ async def test_a_first_redemption_is_served_at_the_quoted_price(world: World):
 
 
 async def test_the_change_is_spent_at_the_current_price(world: World):
-    """Only the first answer is pinned: the second call needs 3,287 msat and 1,985 are there."""
+    """Only the first answer is pinned: the second call needs 3,285 msat and 1,985 are there."""
     paid = await world.buy()
     with_price(world, 50_000)
     await world.ask(paid=paid)
@@ -358,7 +358,7 @@ async def test_the_change_is_spent_at_the_current_price(world: World):
     answer = await world.ask(paid=paid)
 
     assert challenged(answer)["carry"] == paid.payment_hash.hex()
-    assert (answer.json()["max_price_msat"], answer.json()["amount_sats"]) == (3_287, 2)
+    assert (answer.json()["max_price_msat"], answer.json()["amount_sats"]) == (3_285, 2)
 
 
 async def test_a_stale_quote_is_asked_the_difference(world: World):
@@ -603,7 +603,7 @@ async def test_the_balance_while_a_call_runs(world: World):
     world.parts.scenario()
     await call
 
-    assert (found["balance_msat"], found["held_msat"], found["available_msat"]) == (2_000, 1_644, 356)
+    assert (found["balance_msat"], found["held_msat"], found["available_msat"]) == (2_000, 1_643, 357)
 
 
 async def test_the_balance_of_a_frozen_account(world: World):

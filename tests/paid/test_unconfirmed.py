@@ -119,7 +119,7 @@ async def test_a_call_that_runs_when_its_account_freezes_is_settled(world: World
     async with asyncio.timeout(FROZEN_SECONDS):
         while not world.parts.journal():
             await asyncio.sleep(0.01)
-    assert (await frozen(world, unpaid)).held == Msat(1_644)
+    assert (await frozen(world, unpaid)).held == Msat(1_643)
 
     world.parts.scenario()
     answer = await call

@@ -225,17 +225,17 @@ async def test_a_price_above_the_buyer_s_limit(world: World):
     paid = await world.buy()
 
     for payer in (None, paid):
-        answer = await world.ask(paid=payer, X_Max_Price_Msat="1643")
+        answer = await world.ask(paid=payer, X_Max_Price_Msat="1642")
         error = error_of(answer, 402, "price_above_limit")
-        assert error["max_price_msat"] == 1_644
+        assert error["max_price_msat"] == 1_643
 
     assert await world.invoices() == 1 and world.parts.journal() == []
 
 
 async def test_a_price_within_the_buyer_s_limit(world: World):
     """Exactly the ceiling is within."""
-    challenge = await world.ask(X_Max_Price_Msat="1644")
-    answer = await world.ask(paid=await world.pay(challenge), X_Max_Price_Msat="1644")
+    challenge = await world.ask(X_Max_Price_Msat="1643")
+    answer = await world.ask(paid=await world.pay(challenge), X_Max_Price_Msat="1643")
 
     assert (challenge.status_code, answer.status_code) == (402, 200)
 

@@ -30,7 +30,7 @@ function Site() {
   const navigate = useNavigate();
   const goOn = useCallback((payment: Payment) => void navigate(payment.page), [navigate]);
   return (
-    <PayProvider onPaidLater={goOn}>
+    <PayProvider onGoOn={goOn}>
       <Shell demo={data?.demo ?? false}>
         <Pages />
       </Shell>

@@ -1,4 +1,4 @@
-import { Link } from "react-router";
+import { Link, useLocation } from "react-router";
 
 import { useInvoice } from "../features/pay/invoice";
 import { useKeptPayments } from "../features/pay/useKeptPayments";
@@ -17,7 +17,8 @@ const CHIP =
 export function PaymentsChip() {
   useKeptPayments();
   const owned = useWallet();
-  const [paid] = unused(owned);
+  const { pathname } = useLocation();
+  const [paid] = unused(owned).filter(({ page }) => page !== pathname); // its own page speaks of it itself
   if (paid !== undefined) {
     return (
       <Link to={paid.page} className={CHIP}>

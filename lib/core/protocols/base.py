@@ -12,7 +12,7 @@ import orjson
 
 from lib.core.sse import EVENT_MAX_BYTES, EventKind, encoded
 from lib.core.units import Unit
-from lib.core.usage import Reading, object_of
+from lib.core.usage import Reading, list_of, object_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 TOKENS_PER_PIECE = 32
 """What upstream adds to a message or tool at most."""
+QUOTES = 2
+"""Bytes around a text in JSON."""
 TOKENS_PER_CALL = 64
 """What upstream adds to a conversation at most."""
 
@@ -56,6 +58,16 @@ class Demand:
     """The same for a typical answer."""
     measured: Mapping[Unit, int] = field(default_factory=dict[Unit, int])
     """What is known before the call and billed with its answer, unless the answer knows better."""
+
+
+def texts_of(content: object) -> Iterator[str]:
+    """A text, or the texts among content parts."""
+    if isinstance(content, str):
+        yield content
+    for part in map(object_of, list_of(content)):
+        text = part.get("text")
+        if isinstance(text, str):
+            yield text
 
 
 class Protocol:
@@ -92,7 +104,15 @@ class Protocol:
         """What can be used by a request whose body is `parameters`. Raises ApiError for what has no bound."""
         size = len(orjson.dumps(parameters)) - media.encoded_bytes
         most = size + self.pieces(parameters) * TOKENS_PER_PIECE + TOKENS_PER_CALL
+        if model.tokenizer is not None:
+            texts = list(self.texts(parameters))
+            written = sum(len(orjson.dumps(text)) - QUOTES for text in texts)
+            most += model.tokenizer.bound(texts) - written
         return Demand(input_bytes=size, input_tokens=most, image_tokens=media.image_tokens)
+
+    def texts(self, parameters: Mapping[str, Any]) -> Iterator[str]:
+        """The texts that upstream reads as they are. All else of a body, as tools, it may write in a way of its own."""
+        yield from ()
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages and tools: upstream adds a few tokens to each."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lib.core.protocols import images
-from lib.core.protocols.base import Protocol
+from lib.core.protocols.base import Protocol, texts_of
 from lib.core.sse import EventKind, encoded
 from lib.core.usage import Usage, count_of, list_of, object_of, text_bytes
 
@@ -33,8 +33,14 @@ class ChatCompletions(Protocol):
         return ChatCompletions(reasoning_apart=endpoint.reasoning_apart)
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
-        """Messages and tools."""
-        return len(parameters.get("messages", ())) + len(parameters.get("tools", ()))
+        """Messages, the parts of each beyond its first, and tools."""
+        contents = [object_of(message).get("content") for message in list_of(parameters.get("messages"))]
+        return sum(max(1, len(list_of(content))) for content in contents) + len(parameters.get("tools", ()))
+
+    def texts(self, parameters: Mapping[str, Any]) -> Iterator[str]:
+        """What messages say."""
+        for message in map(object_of, list_of(parameters.get("messages"))):
+            yield from texts_of(message.get("content"))
 
     def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
         """Parts of messages."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lib.core.protocols import images
-from lib.core.protocols.base import Protocol
+from lib.core.protocols.base import Protocol, texts_of
 from lib.core.sse import EventKind
 from lib.core.usage import Usage, list_of, object_of, text_bytes
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lib.core.protocols.images import Found
     from lib.core.usage import Reading
 
+READ = ("content", "output")
+"""Members of an item with what is read."""
 TERMINAL = frozenset({"response.completed", "response.incomplete"})
 """The last event of a stream; it carries the whole response with its usage."""
 
@@ -26,8 +28,20 @@ class Responses(Protocol):
     writes = True
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
-        """Items and tools, and the instructions."""
-        return len(list_of(parameters.get("input"))) + len(parameters.get("tools", ())) + 2
+        """Items, the parts of each beyond its first, tools, and the instructions."""
+        items = [object_of(item) for item in list_of(parameters.get("input"))]
+        parts = sum(max(1, *(len(list_of(item.get(name))) for name in READ)) for item in items)
+        return parts + len(parameters.get("tools", ())) + 2
+
+    def texts(self, parameters: Mapping[str, Any]) -> Iterator[str]:
+        """The instructions, and what messages and tools say."""
+        yield from texts_of(parameters.get("instructions"))
+        told = parameters.get("input")
+        if isinstance(told, str):
+            yield told
+        for item in map(object_of, list_of(told)):
+            for name in READ:
+                yield from texts_of(item.get(name))
 
     def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
         """Parts of messages and of what tools put out."""
@@ -35,7 +49,7 @@ class Responses(Protocol):
 
     def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
         """One event, or a whole response."""
-        kind = payload.get("type")
+        kind = str(payload.get("type"))
         if payload.get("object") == "response":
             _take_response(reading, payload)
             reading.visible_bytes += text_bytes(payload.get("output"))
@@ -48,7 +62,7 @@ class Responses(Protocol):
             reading.usage = usage_of(object_of(payload.get("response")).get("usage")) or reading.usage
             reading.failed = True
             return EventKind.ERROR
-        if isinstance(kind, str) and kind.endswith(".delta"):
+        if kind.endswith(".delta"):
             reading.visible_bytes += text_bytes(payload.get("delta"))
         return EventKind.TEXT
 
@@ -89,7 +103,7 @@ class Decisions(Protocol):
 
 def _images(fields: Mapping[str, Any]) -> Iterator[Found]:
     for at, item in enumerate(map(object_of, list_of(fields.get("input")))):
-        for name in ("content", "output"):
+        for name in READ:
             yield from images.of_parts(item.get(name), f"input[{at}].{name}")
 
 

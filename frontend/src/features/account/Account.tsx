@@ -20,6 +20,7 @@ import { TokenActions } from "./TokenActions";
 /** What a new token is shown for: it replaces the open one, or is the change of a payment. */
 interface Made {
   readonly token: NewToken;
+  readonly keeps: boolean;
   readonly onDone: () => void;
 }
 
@@ -37,7 +38,7 @@ export function Account({ model }: { readonly model: string }) {
     return (
       <TokenOnce
         made={made.token}
-        keeps={owned.keepsToken}
+        keeps={made.keeps}
         model={model}
         onDone={(keep) => {
           openToken(made.token.token, keep);
@@ -50,12 +51,15 @@ export function Account({ model }: { readonly model: string }) {
   return (
     <div className="grid gap-10">
       {token === null ? <OpenToken /> : <BalancePanel balance={balance ?? null} error={error} />}
-      <ChangePanel hasToken={token !== null} onToken={(fresh, onDone) => setMade({ token: fresh, onDone })} />
+      <ChangePanel
+        hasToken={token !== null}
+        onToken={(fresh, onDone) => setMade({ token: fresh, keeps: owned.keepsToken, onDone })}
+      />
       {authorization === null || isUnknown(error) ? null : (
         <>
           {token === null ? (
             <p className="-mb-6 text-note text-ink2">
-              Below: the account of the payment with the most change.
+              Spending and history are those of the payment with the most change.
             </p>
           ) : null}
           <Spending authorization={authorization} />
@@ -65,7 +69,7 @@ export function Account({ model }: { readonly model: string }) {
       {token === null ? null : (
         <TokenActions
           token={token}
-          onRotated={(fresh) => setMade({ token: fresh, onDone: () => undefined })}
+          onRotated={(fresh, keeps) => setMade({ token: fresh, keeps, onDone: () => undefined })}
         />
       )}
     </div>

@@ -37,8 +37,8 @@ export function History({ authorization }: { readonly authorization: string }) {
         <h2 id="history-title" className="text-h2 font-semibold">
           History
         </h2>
-        <div className="flex flex-wrap items-end gap-3">
-          <div className="w-44">
+        <div className="grid grid-cols-2 items-end gap-3 sm:flex">
+          <div className="sm:w-44">
             <Field label="Model or path">
               {(tied) => (
                 <TextInput
@@ -50,7 +50,7 @@ export function History({ authorization }: { readonly authorization: string }) {
               )}
             </Field>
           </div>
-          <div className="w-36">
+          <div className="sm:w-36">
             <Field label="Kind">
               {(tied) => (
                 <Select {...tied} value={type} onChange={(event) => filter("type", event.target.value)}>

@@ -69,6 +69,9 @@ function Row({ entry }: { readonly entry: Entry }) {
       </td>
       <th scope="row" className="px-4 py-2 text-left font-normal">
         <span className="font-medium wrap-anywhere">{nameOf(entry)}</span>
+        {entry.path === null ? null : (
+          <span className="block text-meta text-ink2 wrap-anywhere">{entry.path}</span>
+        )}
         <span className="block text-meta text-ink2 md:hidden">{time}</span>
         <span className="block font-mono text-meta text-ink3 wrap-anywhere">
           {entry.request_id ??
@@ -87,7 +90,7 @@ function Row({ entry }: { readonly entry: Entry }) {
 }
 
 function nameOf({ type, model, path }: Entry): string {
-  if (type === "charge") return [model, path].filter(Boolean).join(" · ");
+  if (type === "charge") return model ?? path ?? "A call";
   return { credit: "Paid in", over: "Paid more than asked", adjust: "Adjusted by the operator" }[type];
 }
 

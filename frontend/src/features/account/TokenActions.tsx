@@ -14,7 +14,8 @@ const TYPED_CHARACTERS = 4;
 
 interface TokenActionsProps {
   readonly token: string;
-  readonly onRotated: (fresh: NewToken) => void;
+  /** `keeps`: whether the token was kept in this browser. */
+  readonly onRotated: (fresh: NewToken, keeps: boolean) => void;
 }
 
 /** Rotate, revoke, forget. */
@@ -38,9 +39,10 @@ export function TokenActions({ token, onRotated }: TokenActionsProps) {
     const key = forThisTab.read(ROTATE_KEY) ?? crypto.randomUUID();
     forThisTab.write(ROTATE_KEY, key);
     const fresh = await rotateToken(token, key);
-    openToken(fresh.token, keepsToken);
+    // The old token is gone: until the new one is saved, a closed tab must not lose it.
+    openToken(fresh.token, true);
     forThisTab.write(ROTATE_KEY, null);
-    onRotated(fresh);
+    onRotated(fresh, keepsToken);
   }
 
   return (

@@ -52,6 +52,12 @@ export default function PayDialog({ wish, open, paid, onPaid, onClose }: PayDial
   );
 }
 
+/** An offer made with a credential, or for a request that was not kept, can only be made again where it came from. */
+function canRenew({ offer }: PayWish): boolean {
+  if (offer === undefined) return true;
+  return offer.carries === null && offer.kind !== "refill" && offer.request.body !== null;
+}
+
 interface BodyProps {
   readonly wish: PayWish;
   readonly stage: Stage;
@@ -63,8 +69,7 @@ function Body({ wish, stage, progress, onAgain }: BodyProps) {
   const { data: catalog } = useCatalog();
   const { payment, failure } = progress;
   const bitcoinUsd = catalog?.btc_price?.usd ?? null;
-  // Only who made an offer with a credential can make another one like it.
-  const renew = wish.offer === undefined || wish.offer.carries === null ? progress.renew : onAgain;
+  const renew = canRenew(wish) ? progress.renew : onAgain;
   if (stage === "failed" && failure !== null) return <NotMade error={failure} onRetry={renew} />;
   if (payment === null) {
     return (

@@ -13,13 +13,13 @@ interface Asked {
 }
 
 interface PayProviderProps {
-  /** What is done once an invoice that was reopened is paid: its page goes on. */
-  readonly onPaidLater: (payment: Payment) => void;
+  /** What is done once an invoice that was reopened is paid, or another one is wanted: its page goes on. */
+  readonly onGoOn: (payment: Payment) => void;
   readonly children: ReactNode;
 }
 
 /** The one pay dialog of the app. Its code comes when it is first wanted. */
-export function PayProvider({ onPaidLater, children }: PayProviderProps) {
+export function PayProvider({ onGoOn, children }: PayProviderProps) {
   const [asked, setAsked] = useState<Asked | null>(null);
   const [open, setOpen] = useState(false);
   const [paid, setPaid] = useState<Payment | null>(null);
@@ -37,12 +37,10 @@ export function PayProvider({ onPaidLater, children }: PayProviderProps) {
       // A promise that is settled twice keeps its first outcome, so that a late click changes nothing.
       pay: (wish) => new Promise((settle) => show(wish, settle)),
       reopen: (payment) =>
-        show(reopened(payment), (outcome) =>
-          outcome.is === "paid" ? onPaidLater(outcome.payment) : undefined,
-        ),
+        show(reopened(payment), (outcome) => (outcome.is === "closed" ? undefined : onGoOn(payment))),
       prepare: () => void load(),
     }),
-    [show, onPaidLater],
+    [show, onGoOn],
   );
 
   return (

@@ -89,11 +89,11 @@ export function Sent({ amount, progress, onRenew }: StageProps & { readonly amou
       {amount}
       <Saying
         title={isSlow ? "Your wallet has not answered" : `Waiting for ${attempt.wallet}`}
-        actions={isSlow ? <Button onClick={onRenew}>Make a new invoice</Button> : undefined}
+        actions={<Button onClick={onRenew}>{isSlow ? "Make a new invoice" : "Pay another way"}</Button>}
       >
         {isSlow
           ? "It may still pay this invoice, so do not pay it elsewhere. With a new invoice, should this one be paid too, its sats are yours as change."
-          : "Confirm the payment there."}
+          : "It may ask you to confirm."}
       </Saying>
       <Waiting progress={progress} />
     </div>

@@ -73,7 +73,36 @@ export function Topup({ catalog, refill }: TopupProps) {
       {token === null ? null : <Account token={token} />}
       {refill && token === null ? <NoToken /> : null}
       <TopupForm catalog={catalog} model={model} onAmount={(body, sats) => void buy(body, sats)} />
+      {refill ? null : <Facts />}
     </div>
+  );
+}
+
+const FACTS = [
+  [
+    "Goes where OpenAI’s key goes",
+    "SDKs, Cursor, Aider, Open WebUI, LangChain: change the address, paste the token.",
+  ],
+  [
+    "Charged to the thousandth of a sat",
+    "A call holds the most it can cost and gives the rest back when it ends.",
+  ],
+  [
+    "Shown once",
+    "We keep only its fingerprint. Save it: nobody can give it back to you, and nobody else can spend it.",
+  ],
+] as const;
+
+function Facts() {
+  return (
+    <dl className="grid gap-x-8 gap-y-6 border-t border-line pt-6 md:grid-cols-3">
+      {FACTS.map(([name, says]) => (
+        <div key={name}>
+          <dt className="text-control font-semibold">{name}</dt>
+          <dd className="mt-1 text-note text-ink2">{says}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }
 

@@ -30,7 +30,7 @@ export function TopupForm({ catalog, model, onAmount }: TopupFormProps) {
               onClick={() => onAmount(JSON.stringify({ amount_sats: sats }), sats)}
               onPointerEnter={prepare}
               onFocus={prepare}
-              className="grid w-full justify-items-start rounded-card border border-edge bg-surface p-4 text-left hover:border-accent hover:bg-accentsoft"
+              className="grid h-full w-full content-start justify-items-start rounded-card border border-edge bg-surface p-4 text-left hover:border-accent hover:bg-accentsoft"
             >
               <span className="text-h2 font-semibold tabular-nums">
                 {grouped(String(sats))} <span className="text-control font-normal text-ink2">sats</span>
@@ -70,8 +70,8 @@ function OtherAmount({ catalog, onAmount }: Pick<TopupFormProps, "catalog" | "on
   }
 
   return (
-    <form onSubmit={submit} className="flex flex-wrap items-start gap-3">
-      <div className="min-w-44 flex-1 sm:max-w-56">
+    <form onSubmit={submit} className="grid grid-cols-[1fr_7rem] items-start gap-3 sm:flex">
+      <div className="sm:w-56">
         <Field
           label="Another amount"
           error={error}
@@ -91,7 +91,7 @@ function OtherAmount({ catalog, onAmount }: Pick<TopupFormProps, "catalog" | "on
           )}
         </Field>
       </div>
-      <div className="w-28">
+      <div className="sm:w-28">
         <Field label="Unit">
           {(tied) => (
             <Select
@@ -105,7 +105,7 @@ function OtherAmount({ catalog, onAmount }: Pick<TopupFormProps, "catalog" | "on
           )}
         </Field>
       </div>
-      <Button type="submit" disabled={body === null} className="mt-[26px]">
+      <Button type="submit" disabled={body === null} className="col-span-2 sm:mt-[26px]">
         Make invoice
       </Button>
     </form>

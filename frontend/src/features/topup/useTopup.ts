@@ -5,7 +5,7 @@ import { grouped } from "../../shared/money";
 import { usePaying } from "../../shared/payment";
 import { bearer } from "../../shared/wallet/balance";
 import type { Payment } from "../../shared/wallet/payment";
-import { type NewToken, claimToken } from "../../shared/wallet/token";
+import { type NewToken, addRefill, claimToken } from "../../shared/wallet/token";
 import { dropPayments, openToken } from "../../shared/wallet/wallet";
 
 export interface Claimed {
@@ -36,8 +36,14 @@ export function useTopup(token: string | null) {
     });
     if (outcome.is !== "paid") return;
     if (outcome.payment.kind === "topup") await claim(outcome.payment);
-    else setRefilled(outcome.payment.amountSats);
+    else await refill(outcome.payment);
     await queries.invalidateQueries({ queryKey: ["balance"] });
+  }
+
+  /** The server adds a paid refill by itself; asking for it makes it do so now. */
+  async function refill(payment: Payment): Promise<void> {
+    await addRefill(payment, token).catch(() => undefined);
+    setRefilled(payment.amountSats);
   }
 
   /** The token of a paid top-up. It stays with its payment until the visitor has it. */

@@ -6,7 +6,7 @@ import { Refused } from "../../shared/request";
 import { Button, ButtonLink } from "../../shared/ui/Button";
 import { SatsOwned, SatsPrice } from "../../shared/ui/Sats";
 import { AnswerView } from "./AnswerView";
-import type { Run, RunPhase } from "./useRun";
+import { PayerGone, type Run, type RunPhase } from "./useRun";
 
 interface AnswerBoxProps {
   readonly run: Run;
@@ -150,6 +150,7 @@ function Failed({ run: { error, kept, paidBy }, onFetch, onPayOnce }: FailedProp
 }
 
 function failureTitle(error: Error | null, isPaid: boolean): string {
+  if (error instanceof PayerGone) return "This answer cannot be fetched here";
   if (error instanceof ServerUnreachable || !(error instanceof Refused)) {
     return "The connection was lost. Your answer is kept, and is not paid twice";
   }

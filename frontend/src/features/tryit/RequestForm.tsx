@@ -1,24 +1,37 @@
-import { useState } from "react";
-
 import type { Endpoint, JsonValue } from "../../shared/api";
 import { priceInSats } from "../../shared/money";
 import { Check, Field, Select, TextArea, TextInput } from "../../shared/ui/Field";
-import { type Draft, type DraftField, fieldsOf, lastMessage, withField, withLastMessage } from "./request";
+import { More } from "./More";
+import {
+  type Draft,
+  type DraftField,
+  example,
+  fieldsOf,
+  labelOf,
+  lastMessage,
+  withField,
+  withLastMessage,
+} from "./request";
+import { type Rule, ruleOf } from "./rules";
 
 interface RequestFormProps {
   readonly endpoint: Endpoint;
   readonly draft: Draft;
+  /** The JSON Schema of each parameter, empty until it is there. */
+  readonly properties: Readonly<Record<string, JsonValue>>;
   readonly onChange: (draft: Draft) => void;
 }
 
 /** The request as fields, and all of it as JSON for whoever wants more. */
-export function RequestForm({ endpoint, draft, onChange }: RequestFormProps) {
+export function RequestForm({ endpoint, draft, properties, onChange }: RequestFormProps) {
+  const fields = fieldsOf(draft, Object.keys(example(endpoint)));
   return (
     <div className="grid gap-4">
-      {fieldsOf(draft).map((field) => (
+      {fields.map((field) => (
         <OneField
           key={field.name}
           field={field}
+          rule={field.kind === "text" ? ruleOf(properties[field.name]) : null}
           endpoint={endpoint}
           value={draft.body[field.name]}
           onChange={(value) => onChange(withField(draft, field.name, value))}
@@ -31,19 +44,25 @@ export function RequestForm({ endpoint, draft, onChange }: RequestFormProps) {
           onChange={(file) => onChange({ ...draft, files: { ...draft.files, [name]: file } })}
         />
       ))}
-      {draft.isUpload ? null : <More endpoint={endpoint} draft={draft} onChange={onChange} />}
+      <More
+        draft={draft}
+        properties={properties}
+        shown={fields.map(({ name }) => name)}
+        onChange={onChange}
+      />
     </div>
   );
 }
 
 interface OneFieldProps {
   readonly field: DraftField;
+  readonly rule: Rule | null;
   readonly endpoint: Endpoint;
   readonly value: JsonValue | undefined;
   readonly onChange: (value: JsonValue) => void;
 }
 
-function OneField({ field: { name, kind }, endpoint, value, onChange }: OneFieldProps) {
+function OneField({ field: { name, kind }, rule, endpoint, value, onChange }: OneFieldProps) {
   switch (kind) {
     case "model":
       return <ModelField endpoint={endpoint} value={valueText(value)} onChange={onChange} />;
@@ -68,6 +87,10 @@ function OneField({ field: { name, kind }, endpoint, value, onChange }: OneField
         </Field>
       );
     case "text":
+      if (rule?.kind === "choice")
+        return (
+          <ChoiceField name={name} options={rule.options} value={valueText(value)} onChange={onChange} />
+        );
       return (
         <Field label={labelOf(name)}>
           {(tied) => (
@@ -106,6 +129,27 @@ function OneField({ field: { name, kind }, endpoint, value, onChange }: OneField
     default:
       return kind satisfies never;
   }
+}
+
+interface ChoiceFieldProps {
+  readonly name: string;
+  readonly options: readonly string[];
+  readonly value: string;
+  readonly onChange: (value: JsonValue) => void;
+}
+
+function ChoiceField({ name, options, value, onChange }: ChoiceFieldProps) {
+  return (
+    <Field label={labelOf(name)}>
+      {(tied) => (
+        <Select {...tied} value={value} onChange={(event) => onChange(event.target.value)}>
+          {options.map((option) => (
+            <option key={option}>{option}</option>
+          ))}
+        </Select>
+      )}
+    </Field>
+  );
 }
 
 interface ModelFieldProps {
@@ -153,62 +197,6 @@ function FileField({ name, onChange }: FileFieldProps) {
       )}
     </Field>
   );
-}
-
-function More({ draft, onChange }: RequestFormProps) {
-  const [edited, setEdited] = useState<string | null>(null);
-  const shown = edited ?? JSON.stringify(draft.body, null, 2);
-
-  function edit(text: string) {
-    const body = parsedObject(text);
-    setEdited(text);
-    if (body !== null) onChange({ ...draft, body });
-  }
-
-  return (
-    <details className="rounded-control border border-line">
-      <summary className="flex min-h-11 cursor-pointer items-center px-3 text-note font-medium">
-        More settings, as JSON
-      </summary>
-      <div className="border-t border-line p-3">
-        <Field
-          label="The whole request"
-          hint="Every parameter in the table may be added here."
-          error={edited !== null && parsedObject(edited) === null ? "This is not a JSON object yet." : null}
-        >
-          {(tied) => (
-            <TextArea
-              {...tied}
-              spellCheck={false}
-              rows={Math.min(18, shown.split("\n").length + 1)}
-              value={shown}
-              onChange={(event) => edit(event.target.value)}
-              onBlur={() => setEdited(null)}
-              className="font-mono text-meta sm:text-meta"
-            />
-          )}
-        </Field>
-      </div>
-    </details>
-  );
-}
-
-function parsedObject(text: string): Draft["body"] | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
-    // JSON.parse gives nothing but JSON.
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
-    return value as Draft["body"];
-  } catch {
-    return null;
-  }
-}
-
-/** `response_format` → `Response format`. */
-function labelOf(name: string): string {
-  const words = name.replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 /** A field's value in its input. */

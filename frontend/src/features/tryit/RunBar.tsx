@@ -10,7 +10,7 @@ import type { PayFrom } from "./useRun";
 
 interface RunBarProps {
   readonly busy: boolean;
-  /** The pay dialog is open for it. */
+  /** The pay dialog is open for it: the button stays what the focus comes back to, but asks no second time. */
   readonly asking: boolean;
   /** The upload that is still to be chosen. */
   readonly missing: string | null;
@@ -49,8 +49,8 @@ export function RunBar(props: RunBarProps) {
         <Button
           look="pay"
           type="submit"
-          disabled={cannot !== null || asking}
-          onClick={() => onRun(from)}
+          disabled={cannot !== null}
+          onClick={() => (asking ? undefined : onRun(from))}
           onPointerEnter={prepare}
           onFocus={prepare}
           className="w-full sm:w-auto"
@@ -60,8 +60,8 @@ export function RunBar(props: RunBarProps) {
         {from === "invoice" ? null : (
           <Button
             look="plain"
-            disabled={cannot !== null || asking}
-            onClick={() => onRun("invoice")}
+            disabled={cannot !== null}
+            onClick={() => (asking ? undefined : onRun("invoice"))}
             className="w-full sm:w-auto"
           >
             Pay this one call

@@ -1,6 +1,7 @@
 import { useRef, useState } from "react";
 
 import type { Api, Endpoint } from "../../shared/api";
+import { useEndpoint } from "../../shared/useEndpoint";
 import { Notice } from "../../shared/ui/Notice";
 import { useBalance, useChangeBalance } from "../../shared/wallet/balance";
 import { changeFunds } from "../../shared/wallet/funds";
@@ -13,6 +14,8 @@ import { RunBar } from "./RunBar";
 import { type PayFrom, type RunPhase, useRun } from "./useRun";
 import { refusalIn, useQuote } from "./useQuote";
 
+const NO_PROPERTIES = {};
+
 interface TryItProps {
   readonly api: Api;
   readonly endpoint: Endpoint;
@@ -24,10 +27,11 @@ interface TryItProps {
 export function TryIt({ api, endpoint, onModel }: TryItProps) {
   const [draft, setDraft] = useState<Draft>(() => draftOf(endpoint));
   const heading = useRef<HTMLHeadingElement>(null);
-  const { run, start, fetchAgain, stop } = useRun(heading);
+  const { run, start, startWith, fetchAgain, stop } = useRun(heading);
   const owned = useWallet();
   const { data: balance } = useBalance(owned.token);
   useChangeBalance();
+  const { data: detail } = useEndpoint(api.name, endpoint);
 
   const body = bodyOf(draft);
   const { data: quote, error: quoteError } = useQuote(endpoint.url, typeof body === "string" ? body : null);
@@ -60,7 +64,7 @@ export function TryIt({ api, endpoint, onModel }: TryItProps) {
         url={endpoint.url}
         busy={isBusy(run.phase) || run.phase === "asking"}
         onFetch={(kept) => void fetchAgain(kept, wish)}
-        onRun={(kept) => void start({ ...wish, body: kept ?? body }, "change")}
+        onRun={(payment) => void startWith({ ...wish, body: payment.request.body ?? body }, payment)}
       />
       <form
         className="grid gap-4"
@@ -68,7 +72,12 @@ export function TryIt({ api, endpoint, onModel }: TryItProps) {
           event.preventDefault();
         }}
       >
-        <RequestForm endpoint={endpoint} draft={draft} onChange={change} />
+        <RequestForm
+          endpoint={endpoint}
+          properties={detail?.parameters.properties ?? NO_PROPERTIES}
+          draft={draft}
+          onChange={change}
+        />
         <RunBar
           busy={isBusy(run.phase)}
           asking={run.phase === "asking"}

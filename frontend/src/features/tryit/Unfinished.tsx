@@ -4,6 +4,7 @@ import { clockText } from "../../shared/time";
 import { Button } from "../../shared/ui/Button";
 import { SatsOwned } from "../../shared/ui/Sats";
 import { useNow } from "../../shared/useNow";
+import type { Payment } from "../../shared/wallet/payment";
 import { leftMsat, unused } from "../../shared/wallet/funds";
 import { useWallet } from "../../shared/wallet/wallet";
 import { type KeptRun, dropRun, keptRun } from "./keptRun";
@@ -13,8 +14,8 @@ interface UnfinishedProps {
   readonly url: string;
   readonly busy: boolean;
   readonly onFetch: (run: KeptRun) => void;
-  /** Run with what is paid: the request it was paid for, or null where that was not kept. */
-  readonly onRun: (body: string | null) => void;
+  /** Run with this payment: the request it was made for, where that was kept. */
+  readonly onRun: (payment: Payment) => void;
 }
 
 /** What an earlier visit left on this endpoint: a call that was paid and not run, or an answer not received. */
@@ -55,7 +56,7 @@ export function Unfinished({ page, url, busy, onFetch, onRun }: UnfinishedProps)
       <p>
         <SatsOwned msat={leftMsat(paid)} /> wait here for {paid.title}.
       </p>
-      <Button onClick={() => onRun(paid.request.body)}>Run it now</Button>
+      <Button onClick={() => onRun(paid)}>Run it now</Button>
     </Strip>
   );
 }

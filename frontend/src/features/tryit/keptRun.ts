@@ -11,8 +11,8 @@ export interface KeptRun {
   readonly url: string;
   readonly body: string;
   readonly key: string;
-  /** The hash of the payment that pays; null for a token, which is not written down here. */
-  readonly payment: string | null;
+  /** The hash of the payment that pays, or the ends of the token: the whole of it is not written down here. */
+  readonly payer: string;
   readonly at: number;
 }
 
@@ -33,7 +33,7 @@ export function keptRun(url: string, now: number): KeptRun | null {
   } catch {
     return null;
   }
-  const { body, key, payment, at } = asObject(stored);
+  const { body, key, payer, at } = asObject(stored);
   if (text(body) === "" || text(key) === "" || typeof at !== "number" || at < now - KEPT_FOR_MS) return null;
-  return { url, body: text(body), key: text(key), payment: typeof payment === "string" ? payment : null, at };
+  return { url, body: text(body), key: text(key), payer: text(payer), at };
 }

@@ -45,10 +45,19 @@ export function withField(draft: Draft, name: string, value: JsonValue): Draft {
   return { ...draft, body: { ...draft.body, [name]: value } };
 }
 
-/** The fields to draw, the important ones first. `stream` has its own place. */
-export function fieldsOf(draft: Draft): readonly DraftField[] {
+export function withoutField(draft: Draft, name: string): Draft {
+  return { ...draft, body: Object.fromEntries(Object.entries(draft.body).filter(([each]) => each !== name)) };
+}
+
+/** What the catalog shows as an example of a request. */
+export function example(endpoint: Endpoint): Draft["body"] {
+  return endpoint.example?.body ?? endpoint.example?.fields ?? {};
+}
+
+/** The fields to draw, the important ones first: those of the example. `stream` stands among the settings. */
+export function fieldsOf(draft: Draft, names: readonly string[]): readonly DraftField[] {
   return Object.entries(draft.body)
-    .filter(([name]) => name !== "stream")
+    .filter(([name]) => name !== "stream" && names.includes(name))
     .map(([name, value]) => ({ name, kind: kindOf(name, value) }))
     .toSorted((a, b) => rank(a.name) - rank(b.name));
 }
@@ -101,4 +110,10 @@ function rank(name: string): number {
 
 function isSample(value: JsonValue): boolean {
   return typeof value === "string" && value.startsWith("@");
+}
+
+/** `response_format` → `Response format`. */
+export function labelOf(name: string): string {
+  const words = name.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }

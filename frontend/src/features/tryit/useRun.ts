@@ -6,7 +6,8 @@ import { Refused, isAbort } from "../../shared/request";
 import { bearer } from "../../shared/wallet/balance";
 import { type Funds, changeFunds } from "../../shared/wallet/funds";
 import { type Payment, authorizationOf, paymentFrom } from "../../shared/wallet/payment";
-import { changePayment, dropPayments, keepPayment, wallet } from "../../shared/wallet/wallet";
+import { maskedToken } from "../../shared/wallet/token";
+import { changePayment, dropCarried, keepPayment, wallet } from "../../shared/wallet/wallet";
 import { type Answer, NO_ANSWER } from "./answer";
 import { type KeptRun, dropRun, keepRun } from "./keptRun";
 import { type Cost, costOf, runCall } from "./run";
@@ -36,6 +37,15 @@ const IDLE: Run = {
   paidBy: null,
 };
 
+/** The answer is the payer's alone. */
+export class PayerGone extends Error {
+  override readonly name = "PayerGone";
+
+  constructor() {
+    super("What paid for this call is not in this browser any more, and its answer is given to nobody else.");
+  }
+}
+
 export type PayFrom = "token" | "change" | "invoice";
 
 export interface RunWish {
@@ -60,27 +70,18 @@ export function useRun(heading: RefObject<HTMLElement | null>) {
     else await execute(wish, funds, crypto.randomUUID());
   }
 
+  /** Runs with one payment and no other. */
+  const startWith = (wish: RunWish, payment: Payment) =>
+    execute(wish, fundsFrom(payment), crypto.randomUUID());
+
   /** The same call again: its answer is kept for it, and it is not charged twice. */
   async function fetchAgain(kept: KeptRun, wish: Omit<RunWish, "body">): Promise<void> {
-    const owned = wallet();
-    const payment = owned.payments.find(({ hash }) => hash === kept.payment);
-    const authorization =
-      payment === undefined ? owned.token && bearer(owned.token) : authorizationOf(payment);
-    if (authorization === null) {
+    const funds = payerOf(kept);
+    if (funds === null) {
       dropRun(kept.url);
-      setRun({
-        ...IDLE,
-        phase: "failed",
-        error: new Error("What paid for it is not in this browser any more."),
-      });
+      setRun({ ...IDLE, phase: "failed", error: new PayerGone() });
       return;
     }
-    const funds: Funds = {
-      from: payment === undefined ? "token" : "change",
-      authorization,
-      availableMsat: null,
-      payment: payment ?? null,
-    };
     await execute({ ...wish, body: kept.body }, funds, kept.key);
   }
 
@@ -108,8 +109,10 @@ export function useRun(heading: RefObject<HTMLElement | null>) {
 
   /** Looks up the cost, and remembers what is left. */
   async function account(funds: Funds, done: Run): Promise<void> {
-    const cost = done.requestId === null ? null : await costOf(funds.authorization, done.requestId);
-    setRun({ ...done, cost });
+    const { requestId, isReplay } = done;
+    const cost = requestId === null || isReplay ? null : await costOf(funds.authorization, requestId);
+    // Another run may have begun meanwhile.
+    setRun((shown) => (shown.requestId === requestId ? { ...shown, cost } : shown));
     noteUsed(funds, cost?.balanceMsat ?? null);
     await queries.invalidateQueries({ queryKey: ["balance"] });
   }
@@ -150,7 +153,7 @@ export function useRun(heading: RefObject<HTMLElement | null>) {
       ...payWish(wish, heading),
       title: "Pay the difference",
       offer,
-      reason: "Your change covers the rest of this call.",
+      ...(isPartOf(offer) ? { reason: "Your change covers the rest of this call." } : {}),
     });
     if (outcome.is === "again") {
       await execute(wish, funds, crypto.randomUUID());
@@ -160,12 +163,10 @@ export function useRun(heading: RefObject<HTMLElement | null>) {
       setRun(IDLE);
       return;
     }
-    // Both own the same account now; one of them is enough to remember.
-    if (funds.payment !== null) dropPayments([funds.payment.hash]);
     await execute(wish, fundsFrom(outcome.payment), crypto.randomUUID());
   }
 
-  return { run, start, fetchAgain, stop: () => abort.current?.abort(), clear: () => setRun(IDLE) };
+  return { run, start, startWith, fetchAgain, stop: () => abort.current?.abort(), clear: () => setRun(IDLE) };
 }
 
 function fundsOf(from: "token" | "change"): Funds | null {
@@ -176,10 +177,23 @@ function fundsOf(from: "token" | "change"): Funds | null {
 }
 
 /** What is left is asked for where it is not known. */
-function noteUsed(funds: Funds, balanceMsat: number | null): void {
-  if (funds.payment !== null) {
-    changePayment(funds.payment.hash, { state: "used", usedAt: Date.now(), balanceMsat });
-  }
+function noteUsed({ payment }: Funds, balanceMsat: number | null): void {
+  if (payment === null) return;
+  changePayment(payment.hash, { state: "used", usedAt: Date.now(), balanceMsat });
+  dropCarried(payment);
+}
+
+/** The invoice asks for less than the call can cost: change pays a part. */
+function isPartOf({ amountSats, maxMsat }: Payment): boolean {
+  return maxMsat !== null && amountSats * 1_000 < maxMsat;
+}
+
+/** Who paid for a run, if it is still here: another one would pay again instead of getting its answer. */
+function payerOf({ payer }: KeptRun): Funds | null {
+  const owned = wallet();
+  const payment = owned.payments.find(({ hash }) => hash === payer);
+  if (payment !== undefined) return fundsFrom(payment);
+  return owned.token !== null && maskedToken(owned.token) === payer ? fundsOf("token") : null;
 }
 
 function fundsFrom(payment: Payment): Funds {
@@ -212,5 +226,6 @@ function differenceIn(error: unknown, wish: RunWish, funds: Funds): Payment | nu
 
 function keptOf(wish: RunWish, funds: Funds, key: string): KeptRun | null {
   if (typeof wish.body !== "string") return null;
-  return { url: wish.url, body: wish.body, key, payment: funds.payment?.hash ?? null, at: Date.now() };
+  const payer = funds.payment?.hash ?? maskedToken(wallet().token ?? "");
+  return { url: wish.url, body: wish.body, key, payer, at: Date.now() };
 }

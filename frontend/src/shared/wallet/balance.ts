@@ -2,10 +2,10 @@
 
 import { useQuery } from "@tanstack/react-query";
 
-import { ask } from "../request";
+import { Refused, ask } from "../request";
 import { withChange } from "./funds";
 import { authorizationOf } from "./payment";
-import { changePayment, useWallet } from "./wallet";
+import { changePayment, dropCarried, useWallet } from "./wallet";
 
 export interface Balance {
   readonly kind: "token" | "l402";
@@ -17,6 +17,7 @@ export interface Balance {
 }
 
 const REFRESH_MS = 30_000;
+const OWNS_NOTHING = new Set(["invalid_token", "invalid_l402", "payment_already_used"]);
 
 export function bearer(token: string): string {
   return `Bearer ${token}`;
@@ -34,10 +35,20 @@ export function useChangeBalance(): void {
     enabled: payment !== undefined,
     queryFn: async ({ signal }) => {
       if (payment === undefined) return null;
-      const balance = await fetchBalance(authorizationOf(payment), signal);
-      changePayment(payment.hash, { balanceMsat: balance.available_msat });
-      return balance;
+      try {
+        const balance = await fetchBalance(authorizationOf(payment), signal);
+        changePayment(payment.hash, { balanceMsat: balance.available_msat });
+        dropCarried(payment);
+        return balance;
+      } catch (error) {
+        // Claimed or rotated elsewhere: it owns nothing any more. Every other trouble passes.
+        if (error instanceof Refused && OWNS_NOTHING.has(error.code)) {
+          changePayment(payment.hash, { balanceMsat: 0 });
+        }
+        throw error;
+      }
     },
+    refetchInterval: REFRESH_MS,
     retry: false,
   });
 }

@@ -54,6 +54,14 @@ export function dropPayments(hashes: readonly string[]): void {
   writePayments(storedPayments().filter((each) => !(isPayment(each) && hashes.includes(each.hash))));
 }
 
+/**
+ * Forget the payment whose change has gone over to this one: both own the same account now. Only once the server has
+ * seen the new one; before that the old one is where the change is.
+ */
+export function dropCarried({ carries }: Payment): void {
+  if (carries !== null) dropPayments([carries]);
+}
+
 /** Use a token: until the tab is closed, or until it is forgotten. */
 export function openToken(token: string, keep: boolean): void {
   forThisTab.write(TOKEN, token);

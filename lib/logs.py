@@ -1,0 +1,94 @@
+"""How this process tells what happens: one line an event, JSON for programs, words for a terminal.
+
+A line says `time`, `level`, `logger`, `event`, and what the event is about: `extra={"fields": {...}}` of a log call.
+While a request is served, its id is on every line. Secrets are kept out where they are held; what looks like one is
+blotted out here all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO, TypeAlias
+
+import orjson
+
+Form: TypeAlias = Literal["json", "text"]
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""Of the request that is served here."""
+SECRET = re.compile(
+    r"alb_[A-Za-z0-9_-]{43}"  # a bearer token
+    r"|\b(?:sk|sb_secret|gsk|xai|key)[-_][A-Za-z0-9_-]{16,}"  # a provider's or Supabase's key
+    r"|(?<=://)[^\s/@]+(?=@)"  # user and password of an address
+    r"|(?:(?<=L402 )|(?<=LSAT )|(?<=Bearer ))[^\s\"']+"
+)
+BLOT = "[secret]"
+TAKEN_OVER = ("uvicorn", "uvicorn.error", "uvicorn.asgi")
+QUIET = ("httpx", "httpcore")
+"""They tell of every question to the node."""
+
+
+def set_up(form: Form | None = None, stream: TextIO = sys.stderr) -> None:
+    """Every logger of the process tells on `stream` (stderr), uvicorn's too, whoever started it.
+
+    Without a `form` a terminal gets words and anything else JSON. Repeating it changes nothing but the form.
+    """
+    form = form or ("text" if stream.isatty() else "json")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines() if form == "json" else Words())
+    logging.raiseExceptions = False  # a log that cannot be written stops nobody
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in TAKEN_OVER:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    access = logging.getLogger("uvicorn.access")  # its lines hold addresses; ours are in lib/reservation.py
+    access.handlers.clear()
+    access.propagate = False
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Never raises for a value that JSON does not know: its text is told."""
+        told: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            told["traceback"] = self.formatException(record.exc_info)
+        return SECRET.sub(BLOT, orjson.dumps(told, default=str).decode())
+
+
+class Words(logging.Formatter):
+    """For people: the same, in one line and a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Fields as `name=value` behind the event."""
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+        if record.exc_info:
+            line = f"{line}\n{self.formatException(record.exc_info)}"
+        return SECRET.sub(BLOT, line)
+
+
+def _time(record: logging.LogRecord) -> str:
+    """RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """What the event is about, its request first."""
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    request_id = REQUEST_ID.get()
+    return fields if request_id is None or "request_id" in fields else {"request_id": request_id, **fields}
