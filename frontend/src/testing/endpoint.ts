@@ -7,7 +7,13 @@ export function endpointDetail(): EndpointDetail {
   const endpoint = CATALOG.apis[0]?.endpoints[0];
   if (endpoint === undefined) throw new Error("the sample has lost its endpoint");
   const { parameters, examples } = sample.endpoint;
-  return { api: "openai", endpoint, parameters, examples: examples.map(withLanguage) };
+  const file = { kind: "audio", required: true, max_count: 1, max_bytes: 26_214_400 } as const;
+  return {
+    api: "openai",
+    endpoint,
+    parameters: { ...parameters, files: { file } },
+    examples: examples.map(withLanguage),
+  };
 }
 
 export const ERRORS: readonly ErrorRow[] = sample.errors;

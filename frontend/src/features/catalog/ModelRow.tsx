@@ -3,7 +3,7 @@ import { Link } from "react-router";
 import { aboutUsd } from "../../shared/money";
 import { SatsPrice } from "../../shared/ui/Sats";
 import { NoFigure, OtherPrices, PriceAmount, PriceLine } from "./PriceCells";
-import { compactCount } from "./prices";
+import { compactCount } from "../../shared/prices";
 import { type Row, endpointPage } from "./rows";
 import { Shutdown } from "./Shutdown";
 

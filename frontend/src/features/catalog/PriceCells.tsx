@@ -1,7 +1,7 @@
 import type { Price } from "../../shared/api";
 import { priceInSats, priceInUsd } from "../../shared/money";
 import { SatsPrice } from "../../shared/ui/Sats";
-import { type PriceList, compactCount, perText } from "./prices";
+import { type PriceList, compactCount, perText } from "../../shared/prices";
 
 /** What a table says where there is no figure: never a zero. */
 export function NoFigure({ why }: { readonly why: string }) {

@@ -1,7 +1,7 @@
 /** The catalog as rows to show: one per model of a provider, whatever endpoints it answers on at the same price. */
 
 import type { Api, Catalog, Endpoint, Model } from "../../shared/api";
-import { type PriceList, priceList } from "./prices";
+import { type PriceList, priceList } from "../../shared/prices";
 
 export const KINDS = ["text", "embeddings", "images", "audio", "moderation", "other"] as const;
 export type Kind = (typeof KINDS)[number];

@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 
 import type { Endpoint, Model, Price } from "../../shared/api";
 import { aboutUsd, priceInUsd } from "../../shared/money";
+import { compactCount, perText } from "../../shared/prices";
 import { Field, Select } from "../../shared/ui/Field";
 import { SatsPrice } from "../../shared/ui/Sats";
 
@@ -130,17 +131,18 @@ function listed(prices: readonly Price[]): readonly Price[] {
   );
 }
 
-function unitText({ unit, per }: Price): string {
-  const noun = UNIT_TEXTS[unit] ?? `Per ${unit.replaceAll("_", " ")}`;
-  return per === 1 ? noun : `${noun}, 1M`;
+function unitText(price: Price): string {
+  const noun = UNIT_TEXTS[price.unit];
+  const text = noun === undefined ? perText(price) : `${noun}, ${compactCount(price.per)}`;
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** `500 in + 300 out tokens`, `60 seconds`: what a typical call is. */
 function typicalText({ typical }: Endpoint): string | undefined {
-  const parts = [
-    ["input_tokens", "in"],
-    ["output_tokens", "out"],
-  ] as const;
-  const said = parts.flatMap(([key, word]) => (typical[key] ? [`${typical[key]} ${word}`] : []));
+  const { seconds, characters, input_tokens: read, output_tokens: written } = typical;
+  if (seconds) return `${seconds} seconds`;
+  if (characters) return `${characters} characters`;
+  const said = [read ? `${read} in` : "", written ? `${written} out` : ""].filter(Boolean);
   return said.length === 0 ? undefined : `${said.join(" + ")} tokens`;
 }
 
