@@ -20,7 +20,7 @@ E2E = ROOT / "e2e-test-all.sh"
 TOPUP = ROOT / "scripts" / "test_topup.sh"
 SHARED = ROOT / "scripts" / "_e2e.sh"
 CHAT = "/openai/v1/chat/completions"
-SCRIPT_LIMIT_SECONDS = 200
+SCRIPT_LIMIT_SECONDS = 400
 COUNT = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 NOWHERE = "http://127.0.0.1:9"
 
