@@ -37,6 +37,7 @@ class AudioMeter:
         self._free = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
         self._measure_seconds = measure_seconds
+        self._closed = False
 
     async def measure(self, fileno: int, start: int, size: int) -> Recording:
         """Measure a recording in an open file. Raises UnusableRecording, or MeterBusy."""
@@ -55,7 +56,8 @@ class AudioMeter:
         return [worker.pid for worker in self._idle]
 
     async def aclose(self) -> None:
-        """End the workers that wait. One that measures is ended by who waits for it."""
+        """End the workers that wait. One that measures is ended once it has answered."""
+        self._closed = True
         while self._idle:
             await self._idle.pop().end()
 
@@ -73,7 +75,10 @@ class AudioMeter:
                 await worker.end()
         if worker is None or answer is None:
             raise UnusableRecording("it cannot be measured")
-        self._idle.append(worker)
+        if self._closed:  # its services were exchanged for others meanwhile
+            await worker.end()
+        else:
+            self._idle.append(worker)
         if "unusable" in answer:
             raise UnusableRecording(answer["unusable"])
         return Recording(answer["kind"], answer["seconds"])
