@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class MeterBusy(Exception):
-    """Every worker is busy, and stayed so."""
+    """No worker is free, or none can be started."""
 
 
 class AudioMeter:
@@ -68,12 +68,16 @@ class AudioMeter:
             async with asyncio.timeout(self._measure_seconds):
                 worker = worker or await _Worker.start()
                 answer = await worker.ask(fileno, {"start": start, "size": size})
-        except (TimeoutError, OSError) as error:
-            log.warning("a recording could not be measured: %s", type(error).__name__)
+        except (TimeoutError, OSError):
+            pass
         finally:
             if worker is not None and answer is None:
                 await worker.end()
-        if worker is None or answer is None:
+        if worker is None:
+            log.error("no process that measures recordings can be started")
+            raise MeterBusy
+        if answer is None:
+            log.warning("a measuring process was ended over a recording of %d bytes", size)
             raise UnusableRecording("it cannot be measured")
         if self._closed:  # its services were exchanged for others meanwhile
             await worker.end()
@@ -100,7 +104,13 @@ class _Worker:
             command = (sys.executable, "-m", "lib.media.audio_worker", str(theirs.fileno()))
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *command, cwd=ROOT, env={"PATH": os.defpath}, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                    *command,
+                    cwd=ROOT,
+                    env={"PATH": os.defpath},
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
                 )
             except BaseException:
                 ours.close()  # a process that was begun all the same ends by itself: nobody is there
