@@ -171,6 +171,7 @@ def _parameters(endpoint: Endpoint) -> dict[str, Any]:
         "dropped": rules.dropped,
         "output_cap": rules.output_cap.fields if rules.output_cap else [],
         "answers": rules.answers,
+        "files": {name: file.model_dump(mode="json") for name, file in endpoint.rules.files.items()},
     }
 
 

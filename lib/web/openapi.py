@@ -16,6 +16,8 @@ from lib.core.errors import Code
 from lib.web.contract_money import ErrorBody, PaymentRequired
 
 VERSION = "1"
+JSON = "application/json"
+FORM = "multipart/form-data"
 COMPONENT = "#/components/schemas/{model}"
 SECURITY_SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "description": "A prepaid token, from POST /topup/claim."},
@@ -66,7 +68,7 @@ def openapi_document(app: FastAPI, catalog: Catalog, title: str) -> dict[str, An
     for api in catalog.apis.values():
         for endpoint in api.endpoints.values():
             path = f"/{api.name}{endpoint.rules.path}"
-            operation = _paid(endpoint.rules, path, api.rules, bodies.of(endpoint.rules))
+            operation = _paid(endpoint.rules, path, api.rules, bodies)
             document["paths"].setdefault(path, {})[endpoint.rules.method.lower()] = operation
     return document
 
@@ -77,11 +79,12 @@ class _Bodies:
     def __init__(self, components: dict[str, Any]) -> None:
         self._components, self._names = components, dict[str, str]()
 
-    def of(self, rules: schema.Endpoint) -> dict[str, Any]:
+    def of(self, rules: schema.Endpoint, sent_as: str) -> dict[str, Any]:
+        files = rules.files if sent_as == FORM else {}
         body = {
             "type": "object",
-            "required": rules.request.required,
-            "properties": rules.request.properties,
+            "required": rules.request.required + [name for name, file in files.items() if file.required],
+            "properties": {**rules.request.properties, **{name: _file(file) for name, file in files.items()}},
             "additionalProperties": False,
         }
         text = json.dumps(body, sort_keys=True)
@@ -96,9 +99,9 @@ class _Bodies:
         return {"$ref": COMPONENT.format(model=self._names[text])}
 
 
-def _paid(rules: schema.Endpoint, path: str, api: schema.Api, body: dict[str, Any]) -> dict[str, Any]:
+def _paid(rules: schema.Endpoint, path: str, api: schema.Api, bodies: _Bodies) -> dict[str, Any]:
     """One operation that is sold."""
-    sent_as = {"json": "application/json", "multipart": "multipart/form-data"}[rules.content_type]
+    sent_as = {"json": [JSON], "multipart": [FORM], "json_or_multipart": [JSON, FORM]}[rules.content_type]
     also = f" Also at {rules.path}." if api.default else ""
     answer: dict[str, Any] = {"application/json": {}, **({"text/event-stream": {}} if rules.streaming else {})}
     return {
@@ -118,7 +121,7 @@ def _paid(rules: schema.Endpoint, path: str, api: schema.Api, body: dict[str, An
                 }
             ]
         },
-        "requestBody": {"required": True, "content": {sent_as: {"schema": body}}},
+        "requestBody": {"required": True, "content": {name: {"schema": bodies.of(rules, name)} for name in sent_as}},
         "responses": {
             "200": {"description": "The answer.", "headers": _headers(ANSWER_HEADERS), "content": answer},
             "402": {
@@ -129,6 +132,12 @@ def _paid(rules: schema.Endpoint, path: str, api: schema.Api, body: dict[str, An
             **{str(status): _error(status) for status in ERROR_STATUSES},
         },
     }
+
+
+def _file(rules: schema.FileField) -> dict[str, Any]:
+    one: dict[str, Any] = {"type": "string", "format": "binary"}
+    several = {"type": "array", "items": one, "maxItems": rules.max_count}
+    return one if rules.max_count == 1 else {"anyOf": [one, several]}
 
 
 def _headers(described: dict[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lib.core.examples import ORIGIN, TOKEN
 from tests.world import CHAT, HELLO, World
 
 JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 async def document_of(world: World) -> dict[str, Any]:
@@ -84,14 +85,17 @@ async def test_the_document_has_every_paid_call_with_its_own_rules(world: World)
     for api in world.services.catalog.apis.values():
         for endpoint in api.endpoints.values():
             operation = document["paths"][f"/{api.name}{endpoint.rules.path}"]["post"]
-            [(sent_as, content)] = operation["requestBody"]["content"].items()
-            validator = jsonschema_rs.Draft202012Validator({**content["schema"], "components": document["components"]})
+            content = operation["requestBody"]["content"]
+            validators = {
+                sent_as: jsonschema_rs.Draft202012Validator({**sent["schema"], "components": document["components"]})
+                for sent_as, sent in content.items()
+            }
             example = endpoint.rules.example
 
-            assert sent_as == {"json": JSON, "multipart": "multipart/form-data"}[example.content_type]
-            if example.body is not None:
-                assert validator.is_valid(example.body)
-                assert not validator.is_valid({**example.body, "not_sold": 1})
+            sent = example.body if example.body is not None else example.fields
+            validator = validators[{"json": JSON, "multipart": FORM}[example.content_type]]
+            assert sent is not None and validator.is_valid(sent)
+            assert not validator.is_valid({**sent, "not_sold": 1})
             assert {"200", "402", "400", "503"} <= operation["responses"].keys()
             assert operation["x-payment-info"]["offers"][0]["method"] == "lightning"
 

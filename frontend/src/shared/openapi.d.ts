@@ -633,6 +633,26 @@ export interface components {
             e2e: components["schemas"]["E2e"];
         };
         /**
+         * FileField
+         * @description A field of a form that holds files.
+         */
+        FileField: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "audio" | "image";
+            /** Required */
+            required: boolean;
+            /** Max Count */
+            max_count: number;
+            /**
+             * Max Bytes
+             * @description Of each file.
+             */
+            max_bytes: number;
+        };
+        /**
          * Guides
          * @description Programs that belong to no endpoint.
          */
@@ -843,6 +863,13 @@ export interface components {
              * @description The field that asks for several answers, each of which is paid.
              */
             answers: string | null;
+            /**
+             * Files
+             * @description Further fields of a form.
+             */
+            files: {
+                [key: string]: components["schemas"]["FileField"];
+            };
         };
         /**
          * PaymentRequired
@@ -1023,6 +1050,7 @@ export type ErrorBody = components['schemas']['ErrorBody'];
 export type ErrorRow = components['schemas']['ErrorRow'];
 export type ErrorTable = components['schemas']['ErrorTable'];
 export type Example = components['schemas']['Example'];
+export type FileField = components['schemas']['FileField'];
 export type Guides = components['schemas']['Guides'];
 export type Health = components['schemas']['Health'];
 export type HealthPart = components['schemas']['HealthPart'];
