@@ -30,6 +30,7 @@ SECRETS = [
 def kept() -> Iterator[None]:
     """What set_up changes is put back."""
     root, raising = logging.getLogger(), logging.raiseExceptions
+    told = logging.logThreads, logging.logProcesses, logging.logMultiprocessing
     level, handlers = root.level, root.handlers[:]
     uvicorn = logging.getLogger("uvicorn")
     others = uvicorn.handlers[:], uvicorn.propagate
@@ -37,6 +38,7 @@ def kept() -> Iterator[None]:
     root.setLevel(level)
     root.handlers[:] = handlers
     logging.raiseExceptions = raising
+    logging.logThreads, logging.logProcesses, logging.logMultiprocessing = told
     uvicorn.handlers[:], uvicorn.propagate = others
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from lib.core.money import Msat
+from lib.store.ledger import Owner
 from tests.browser.visitor import CHAT_PAGE, Visitor, visiting
 from tests.world import World
 
@@ -61,6 +63,7 @@ async def test_top_up_spend_and_see_it_to_the_msat(world: World):
 
         charge, credit = await usage(world, token)
         cells = visitor.page.get_by_role("row").filter(has_text="gpt-4o-mini").get_by_role("cell")
+        await expect(cells).not_to_have_count(0)
         shown = [text.replace(NO_BREAK_SPACE, " ") for text in await cells.all_inner_texts()]
         assert credit["amount_msat"] == 1_000_000
         assert f"− {-int(str(charge['amount_msat']))} msat" in shown
@@ -195,7 +198,7 @@ async def test_change_is_collected_into_a_token(world: World):
     async with visiting(world, CHAT_PAGE) as visitor:
         await visitor.press(re.compile(r"^Pay \d+ sats and run$"))
         await visitor.press("Pay with the demo wallet")
-        await visitor.sees("Complete")
+        await visitor.sees(re.compile(r"^\(\d+\smsat\)$"))
         (payment,) = await visitor.payments()
         await visitor.page.get_by_role("banner").get_by_role("link", name="Change").click()
         await visitor.press(re.compile("^Collect"))
@@ -227,8 +230,27 @@ async def test_the_history_is_filtered_and_downloaded(world: World, tmp_path: Pa
         assert [row["request_id"] or None for row in rows] == [entry["request_id"] for entry in entries]
 
 
-async def test_a_balance_that_is_too_small_offers_both_ways_out(world: World):
-    """Spent by another call in the meantime: nothing is charged, and refilling or paying this one call is offered."""
+async def test_a_balance_that_was_spent_elsewhere_offers_both_ways_out(world: World):
+    """The page did not know yet: nothing is charged, and refilling or paying this one call is offered."""
+    async with visiting(world, "/topup") as visitor:
+        token = await top_up(visitor)
+        await visitor.go(CHAT_PAGE)
+        await visitor.button("Run from balance").wait_for()
+        found = await world.services.ledger.balance(Owner.of_token(token))
+        assert found is not None
+        await world.services.ledger.adjust("spent elsewhere", found.account, Msat(1) - found.balance, "spent")
+        await visitor.press("Run from balance")
+
+        await visitor.sees("Nothing was charged")
+        answer = visitor.page.get_by_role("region", name="Answer")
+        await expect(answer.get_by_role("link", name="Refill")).to_be_visible()
+        await answer.get_by_role("button", name="Pay this one call").click()
+        await visitor.press("Pay with the demo wallet")
+        await visitor.sees("Complete")
+
+
+async def test_a_call_dearer_than_the_balance_is_offered_by_invoice(world: World):
+    """The button says what it will do before it is pressed: the balance does not cover it, so it pays this call."""
     async with visiting(world, "/topup") as visitor:
         await visitor.page.get_by_label("Another amount").fill("100")
         await visitor.press("Make invoice")

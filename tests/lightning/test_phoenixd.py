@@ -385,6 +385,23 @@ async def test_a_node_is_ready_with_a_usable_channel_or_none(states: list[str], 
 
 
 @pytest.mark.parametrize(
+    "reply", [b'{"balanceSat":12,"feeCreditSat":3}', b'{"balanceSat":12,"feeCreditSat":0,"swapIn":{}}']
+)
+async def test_the_balance_is_what_can_be_paid(reply: bytes):
+    """Fee credit is none; what a newer phoenixd adds is not looked at."""
+    async with node_that_answers(reply) as (node, _):
+        assert await node.balance() == Sat(12)
+
+
+@pytest.mark.parametrize("reply", [b"{}", b'{"balanceSat":-1}', b'{"balanceSat":"12"}', b"not JSON"])
+async def test_half_a_balance_is_none(reply: bytes):
+    """Nothing is swept on the word of something that is no phoenixd."""
+    async with node_that_answers(reply) as (node, _):
+        with pytest.raises(NodeUnavailable):
+            await node.balance()
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         node_info(channels=None),

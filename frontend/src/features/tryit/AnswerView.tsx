@@ -30,6 +30,16 @@ export function AnswerView({ answer }: { readonly answer: Answer }) {
   );
 }
 
+const EXTENSIONS: Readonly<Record<string, string>> = {
+  "audio/mpeg": "mp3",
+  "audio/wav": "wav",
+  "audio/x-wav": "wav",
+  "audio/opus": "opus",
+  "audio/ogg": "ogg",
+  "audio/aac": "aac",
+  "audio/flac": "flac",
+};
+
 function Sound({ sound }: { readonly sound: Blob }) {
   const [source, setSource] = useState<string | null>(null);
   useEffect(() => {
@@ -45,7 +55,11 @@ function Sound({ sound }: { readonly sound: Blob }) {
       {/* What it says is the text that was sent. */}
       {/* oxlint-disable-next-line jsx-a11y/media-has-caption */}
       <audio controls src={source} aria-label="The answer as sound" className="w-full max-w-md" />
-      <a href={source} download="answer" className="text-note underline underline-offset-4">
+      <a
+        href={source}
+        download={`answer.${EXTENSIONS[sound.type] ?? "audio"}`}
+        className="text-note underline underline-offset-4"
+      >
         Download
       </a>
     </div>
