@@ -132,6 +132,8 @@ class Settings:
     fixed_btc_price: BtcPrice | None
     demo_wallet_url: str
     demo: bool
+    blocked_words: tuple[str, ...] = ()
+    """From the blocklist's file."""
 
     def missing(self, api: str) -> str | None:
         """What must still be set before an API can be sold, in words that anybody may read; None if nothing."""
@@ -198,6 +200,9 @@ def read(environ: Mapping[str, str], root: Path) -> Settings:
         fixed_btc_price=_fixed_price(env.get("BTC_USD", ""), allowed=demo or config.allow_fixed_price),
         demo_wallet_url=_url("PHOENIX_TEST_URL", env.get("PHOENIX_TEST_URL", "http://localhost:9741")),
         demo=demo,
+        blocked_words=_blocked_words(
+            config.blocklist, (root / env.get("ALITTLEBITOFMONEY_CONFIG", "config.yaml")).parent
+        ),
     )
 
 
@@ -358,6 +363,16 @@ def _root_keys(text: str) -> tuple[RootKey, ...]:
     if not all(ROOT_KEY_HEX.fullmatch(part) for part in parts):
         raise ConfigError("L402_ROOT_KEY must be 64 hexadecimal digits, or several such keys with commas, newest first")
     return tuple(RootKey(bytes.fromhex(part)) for part in parts)
+
+
+def _blocked_words(rules: schema.Blocklist, folder: Path) -> tuple[str, ...]:
+    if rules.file is None:
+        return ()
+    try:
+        lines = (folder / rules.file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"blocklist.file: {rules.file} cannot be read: {type(error).__name__}") from error
+    return tuple(word for line in lines if (word := line.partition("#")[0].strip()))
 
 
 def _metrics_token(text: str) -> str:

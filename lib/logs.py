@@ -26,6 +26,8 @@ SECRET = re.compile(
     r"|(?<=://)[^\s/@]+(?=@)"  # user and password of an address
     r"|(?:(?<=L402 )|(?<=LSAT )|(?<=Bearer ))[^\s\"']+"
 )
+MARKS = ("alb_", "sk-", "sk_", "sb_secret", "gsk", "xai", "key-", "key_", "://", "L402 ", "LSAT ", "Bearer ")
+"""What begins with a secret has one of these: most lines have none, and are not searched."""
 BLOT = "[secret]"
 TAKEN_OVER = ("uvicorn", "uvicorn.error", "uvicorn.asgi")
 QUIET = ("httpx", "httpcore")
@@ -41,6 +43,8 @@ def set_up(form: Form | None = None, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines() if form == "json" else Words())
     logging.raiseExceptions = False  # a log that cannot be written stops nobody
+    # Not told, so not asked for: each costs every line some time.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in TAKEN_OVER:
         logger = logging.getLogger(name)
@@ -51,6 +55,7 @@ def set_up(form: Form | None = None, stream: TextIO = sys.stderr) -> None:
     access.propagate = False
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what a form lacks is told to its sender
 
 
 class JsonLines(logging.Formatter):
@@ -67,7 +72,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             told["traceback"] = self.formatException(record.exc_info)
-        return SECRET.sub(BLOT, orjson.dumps(told, default=str).decode())
+        return _blotted(orjson.dumps(told, default=str).decode())
 
 
 class Words(logging.Formatter):
@@ -79,7 +84,11 @@ class Words(logging.Formatter):
         line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
         if record.exc_info:
             line = f"{line}\n{self.formatException(record.exc_info)}"
-        return SECRET.sub(BLOT, line)
+        return _blotted(line)
+
+
+def _blotted(line: str) -> str:
+    return SECRET.sub(BLOT, line) if any(mark in line for mark in MARKS) else line
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -6,12 +6,19 @@ the whole ledger, the same by every process that shares it: take the maximum, ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 if TYPE_CHECKING:
     from lib.core.endings import Ending
@@ -146,11 +153,32 @@ class EndedCall:
         return fields
 
 
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """What is counted for each call of one endpoint and model."""
+
+    calls: Callable[[Ending], Counter]
+    charged: Counter
+    charged_usd: Counter
+    upstream_cost: Counter
+    margin: Gauge
+    seconds: Histogram
+    by_ending: dict[Ending, Counter] = field(default_factory=dict["Ending", Counter])
+
+    def ended(self, ending: Ending) -> Counter:
+        """Calls that ended so."""
+        found = self.by_ending.get(ending)
+        if found is None:
+            found = self.by_ending[ending] = self.calls(ending)
+        return found
+
+
 class Metrics:
     """Counts. Nothing here waits, fails, or keeps more than a number for each endpoint, model and ending."""
 
     def __init__(self) -> None:
         """Everything at nothing."""
+        disable_created_metrics()  # a second series for each, which nobody asks for
         self.registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self.registry)
         self._challenges = self._counter("alb_challenges_total")
@@ -168,6 +196,7 @@ class Metrics:
         self._shortfall = self._counter("alb_shortfall_msat_total")
         self._upstream_errors = self._counter("alb_upstream_errors_total")
         self._handed_out = self._counter("alb_answers_handed_out_total")
+        self._series: dict[tuple[str, ...], _Series] = {}
         self.ledger: LedgerSums | None = None
         """As a job read them last; None before, and while nobody asks for metrics."""
         self.node_balance: Sat | None = None
@@ -183,16 +212,16 @@ class Metrics:
 
     def call_ended(self, call: EndedCall) -> None:
         """A paid call ended: its settlement is on its way."""
-        sold = (call.api, call.path, call.model)
-        self._calls.labels(*sold, call.ending.value).inc()
-        self._call_seconds.labels(call.api).observe(call.seconds)
+        series = self._series_of(call.api, call.path, call.model)
+        series.ended(call.ending).inc()
+        series.seconds.observe(call.seconds)
         charged_usd = call.btc_price.picos_rounded_down(call.charge).value / PICOS_PER_USD
         cost = call.upstream_cost or call.loss
         cost_usd = 0.0 if cost is None else cost.value / PICOS_PER_USD
-        self._charged.labels(*sold).inc(call.charge.value)
-        self._charged_usd.labels(*sold).inc(charged_usd)
-        self._upstream_cost.labels(*sold).inc(cost_usd)
-        self._margin.labels(*sold).inc(charged_usd - cost_usd)
+        series.charged.inc(call.charge.value)
+        series.charged_usd.inc(charged_usd)
+        series.upstream_cost.inc(cost_usd)
+        series.margin.inc(charged_usd - cost_usd)
         if call.clamped:
             self._clamped.labels(call.api, call.model).inc(call.clamped.value)
         if call.loss:
@@ -221,6 +250,20 @@ class Metrics:
         for model in models:
             self._clamped.labels(*model)
             self._losses.labels(*model)
+
+    def _series_of(self, *sold: str) -> _Series:
+        """Looked up by their labels once: a lookup takes longer than to count."""
+        found = self._series.get(sold)
+        if found is None:
+            found = self._series[sold] = _Series(
+                calls=lambda ending: self._calls.labels(*sold, ending.value),
+                charged=self._charged.labels(*sold),
+                charged_usd=self._charged_usd.labels(*sold),
+                upstream_cost=self._upstream_cost.labels(*sold),
+                margin=self._margin.labels(*sold),
+                seconds=self._call_seconds.labels(sold[0]),
+            )
+        return found
 
     def _counter(self, name: str) -> Counter:
         family = FAMILIES[name]

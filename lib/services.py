@@ -19,6 +19,7 @@ from lib.btc_price import PUBLIC_SOURCES, BtcPriceFeed, BtcPriceSource, FeedLimi
 from lib.challenge import Keys, Randomness, Till
 from lib.config import Settings
 from lib.core import catalog
+from lib.core.blocklist import Blocklist
 from lib.core.catalog import Catalog
 from lib.core.place import InFile, InPostgres, InSupabase, Place
 from lib.health import Health
@@ -29,6 +30,7 @@ from lib.lightning.payer import DemoWallet
 from lib.lightning.phoenixd import Phoenixd
 from lib.media.audio_meter import AudioMeter
 from lib.metrics import Metrics
+from lib.moderation import Moderation
 from lib.purchase import Purchase
 from lib.stop_loss import StopLoss
 from lib.store.ledger import Ledger, LedgerUnavailable, LedgerWentBack
@@ -68,6 +70,9 @@ class Services:
     topups: Topups
     uploads: Spool
     audio_meter: AudioMeter
+    blocklist: Blocklist
+    moderation: Moderation | None
+    """Reads paid calls first; None where the operator wants none."""
     demo_wallet: DemoWallet | None
     """Pays with play money; None outside the demo."""
 
@@ -179,9 +184,10 @@ async def _assembled(
         missing=settings.missing,
         unsettled=set(),
     )
+    sold = catalog.build(config)
     return Services(
         settings=settings,
-        catalog=catalog.build(config),
+        catalog=sold,
         ledger=ledger,
         node=node,
         price=price,
@@ -195,6 +201,8 @@ async def _assembled(
         topups=Topups(config.topup, till, ledger, price),
         uploads=Spool(settings.data_dir / "uploads", config.limits.upload_space_bytes),
         audio_meter=meter,
+        blocklist=_blocklist(settings),
+        moderation=Moderation.of(config.moderation, sold, upstream),
         demo_wallet=wallet,
     )
 
@@ -231,7 +239,13 @@ def reloaded(services: Services, settings: Settings) -> Services:
         stop_loss=stop_loss,
         purchase=purchase,
         topups=replace(services.topups, rules=config.topup, till=till),
+        blocklist=_blocklist(settings),
+        moderation=Moderation.of(config.moderation, sold, upstream),
     )
+
+
+def _blocklist(settings: Settings) -> Blocklist:
+    return Blocklist([*settings.config.blocklist.words, *settings.blocked_words], settings.config.blocklist.patterns)
 
 
 async def renewed(ledger: Ledger, lease: Lease) -> None:

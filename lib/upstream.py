@@ -30,6 +30,8 @@ HTTP_OK = 200
 SSE = "text/event-stream"
 BOUNDARY_BYTES = 16
 ERROR_BODY_MAX_BYTES = 65_536
+ANSWER_MAX_BYTES = 1_048_576
+"""Of a question beside a call."""
 POOL_CONNECTIONS = 1_000
 KEEPALIVE_SECONDS = 15.0
 TROUBLE_SECONDS = 60.0
@@ -84,6 +86,10 @@ class UpstreamBroke(Exception):
         self.timed_out = timed_out
 
 
+class Silent(Exception):
+    """A question beside a call got no answer; the text is safe to log."""
+
+
 class Upstream:
     """The connection pool to every API we resell."""
 
@@ -128,6 +134,29 @@ class Upstream:
                 return f"GET {url} answered {response.status}"
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return f"GET {url} failed: {type(error).__name__}"
+
+    async def ask(self, api: Api, path: str, body: bytes, seconds: float) -> bytes:
+        """The answer to a small question beside a call, such as whether it may be served. Raises Silent."""
+        request = {
+            **headers.identification(api.rules, self._keys.get(api.name, "")),
+            "Content-Type": "application/json",
+        }
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        url = self._urls[api.name] + path
+        try:
+            async with self._session.post(
+                url, data=body, headers=request, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != HTTP_OK:
+                    raise Silent(f"POST {url} answered {response.status}")
+                found = bytearray()
+                async for piece in response.content.iter_any():
+                    found += piece
+                    if len(found) > ANSWER_MAX_BYTES:
+                        raise Silent(f"POST {url} answered too much")
+                return bytes(found)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Silent(f"POST {url} failed: {type(error).__name__}") from error
 
     @asynccontextmanager
     async def open(self, order: Order, buyer: str) -> AsyncGenerator[Reply]:

@@ -231,7 +231,7 @@ Paste into another terminal:
   SITE=http://$host:$port
   CHAT=\$SITE/openai/v1/chat/completions
   JSON='Content-Type: application/json'
-  BODY='{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}'
+  BODY='{"model":"gpt-6-luna","messages":[{"role":"user","content":"Hello"}]}'
 
   # 1. Ask without paying: 402 and an invoice
   curl -si \$CHAT -H "\$JSON" -d "\$BODY"
@@ -249,7 +249,7 @@ Paste into another terminal:
 
   # 5. The change stays on the credential: stream with it
   curl -N \$CHAT -H "\$JSON" -H "Authorization: L402 \$MACAROON:\$PREIMAGE" \\
-    -d '{"model":"gpt-4o-mini","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+    -d '{"model":"gpt-6-luna","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
 
   # 6. What is left
   curl -s \$SITE/api/balance -H "Authorization: L402 \$MACAROON:\$PREIMAGE" | jq .

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.store import sqlite_audit
+from lib.store import backup, schema, sqlite_audit
 from lib.store.data_directory import LEDGER_FILE
 from lib.store.sqlite import SqliteLedger
 from tests.programs import Ended, run
@@ -118,3 +118,22 @@ async def test_a_ledger_elsewhere_is_not_mistaken_for_a_file(tmp_path: Path):
     refused = await back_up(tmp_path, tmp_path / "copy", DATABASE_URL="postgresql://db/shop")
 
     assert refused.code == 2 and "pg_dump" in refused.complained
+
+
+def test_a_ledger_of_an_older_release_is_copied_before_it_is_brought_up_to_date(tmp_path: Path):
+    """The copy keeps its old schema, and its audit knows the rules of that."""
+    with closing(schema.connect_writer(_new_file(tmp_path / "old.sqlite"), lambda: 1)) as old:
+        for migration in schema.migrations()[:2]:
+            migration.apply(old)
+        old.execute("INSERT INTO accounts (id, frozen, opened_at_us) VALUES ('frozen by nothing', 1, 1)")
+
+    found = backup.back_up(tmp_path / "old.sqlite", tmp_path / "copy")
+
+    assert found == ["account frozen by nothing is marked frozen=1, but has 0 denied payments"]
+    with closing(schema.connect_reader(tmp_path / "copy")) as copy:
+        assert schema.require_known(copy) == 2
+
+
+def _new_file(path: Path) -> Path:
+    path.touch()
+    return path

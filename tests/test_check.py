@@ -77,11 +77,13 @@ async def test_what_was_never_set_is_said_first(tmp_path: Path):
 async def test_what_ends_is_noted(tmp_path: Path):
     """A model that has ended and an example whose model ends are notes: nothing is wrong yet, something will be."""
     shipped = (ROOT / "config.yaml").read_text()
-    (tmp_path / "config.yaml").write_text(shipped.replace("shutdown: 2027-01-14", "shutdown: 2020-01-01"))
+    ended = shipped.replace("shutdown: 2027-01-14", "shutdown: 2020-01-01")
+    luna = "          - id: gpt-6-luna\n"
+    (tmp_path / "config.yaml").write_text(ended.replace(luna, luna + "            shutdown: 2020-01-01\n"))
     async with demo_parts() as parts:
         env = environment(parts, tmp_path) | {"ALITTLEBITOFMONEY_CONFIG": str(tmp_path / "config.yaml")}
         code, said = await check(env)
 
     assert code == 0, said
     assert "note  openai/v1/chat/completions: gpt-4o ended on 2020-01-01 and is not sold: take it out" in said
-    assert "note  openai/v1/chat/completions: its example uses gpt-4o-mini, which ends on 2020-01-01" in said
+    assert "note  openai/v1/chat/completions: its example uses gpt-6-luna, which ends on 2020-01-01" in said

@@ -159,7 +159,7 @@ def test_the_quick_start_works_word_for_word(checkout: Path, environment: dict[s
 
         call = urllib.request.Request(
             "http://127.0.0.1:3000/openai/v1/chat/completions",
-            data=b'{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello"}]}',
+            data=b'{"model":"gpt-6-luna","messages":[{"role":"user","content":"Hello"}]}',
         )
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(call, timeout=SHELL_SECONDS)  # noqa: S310 - our own

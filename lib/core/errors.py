@@ -53,6 +53,13 @@ class Code(Enum):
         "This Idempotency-Key was used for another request.",
         "Repeat the first request unchanged, or use a new key.",
     )
+    CONTENT_BLOCKED = Row(
+        400,
+        "invalid_request_error",
+        False,
+        "This request holds something that is not served here. Nothing was charged.",
+        "Change what it says, or use another service.",
+    )
     REQUEST_TOO_LARGE = Row(
         413, "invalid_request_error", False, "The request body is too large.", "Send a smaller body."
     )

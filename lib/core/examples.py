@@ -153,6 +153,12 @@ class _Call:
         return self.method.saved_as if self.method else None
 
 
+def _needs(call: _Call, program: str) -> str:
+    """What must be there; of the sample files the site has its own."""
+    names = [part.name for _, part in _parts(call.fields) if isinstance(part, SampleFile)]
+    return "; ".join([program, *(f"{name}, as /samples/{name}" for name in names)])
+
+
 # --- curl -------------------------------------------------------------------------------------------------------------
 
 
@@ -171,13 +177,13 @@ printf 'Preimage: ' && read -r PREIMAGE
 # 3. The same request, paid. The change stays on this credential for the next call.
 {paid}
 """
-    return CodeExample("curl-l402", "curl, paid per call", "bash", "curl and jq", code)
+    return CodeExample("curl-l402", "curl, paid per call", "bash", _needs(call, "curl and jq"), code)
 
 
 def _curl_token(call: _Call) -> CodeExample:
     set_up, body = _curl_body(call)
     lines = [f"curl -sS {call.url}", f'-H "Authorization: Bearer {TOKEN}"', *body, *_output(call)]
-    return CodeExample("curl-token", "curl with a token", "bash", "curl", f"{set_up}{_curl(lines)}\n")
+    return CodeExample("curl-token", "curl with a token", "bash", _needs(call, "curl"), f"{set_up}{_curl(lines)}\n")
 
 
 def _curl_body(call: _Call) -> tuple[str, list[str]]:
@@ -228,7 +234,7 @@ answer = httpx.post(
 )
 print(answer.text)
 """
-        return CodeExample("python", "Python", "python", "pip install httpx", code)
+        return CodeExample("python", "Python", "python", _needs(call, "pip install httpx"), code)
     module, name = ("anthropic", "Anthropic") if call.is_anthropic else ("openai", "OpenAI")
     arguments = _lines(call.fields, lambda key, value: f"    {key}={_literal(value, _PYTHON)},")
     code = f"""from {module} import {name}
@@ -240,7 +246,7 @@ answer = client.{call.method.name}(
 )
 {call.method.python}
 """
-    return CodeExample("python", f"Python, {name} SDK", "python", f"pip install {module}", code)
+    return CodeExample("python", f"Python, {name} SDK", "python", _needs(call, f"pip install {module}"), code)
 
 
 def _javascript(call: _Call) -> CodeExample:
@@ -259,7 +265,9 @@ const answer = await client.{call.method.name}({{
 }});
 {call.method.javascript}
 """
-    return CodeExample("javascript", f"JavaScript, {name} SDK", "javascript", f"npm install {package}", code)
+    return CodeExample(
+        "javascript", f"JavaScript, {name} SDK", "javascript", _needs(call, f"npm install {package}"), code
+    )
 
 
 def _fetch(call: _Call) -> CodeExample:
@@ -282,7 +290,7 @@ const answer = await fetch("{call.url}", {{
 }});
 console.log(await answer.text());
 """
-    return CodeExample("javascript", "JavaScript", "javascript", "Node 20 or newer", code)
+    return CodeExample("javascript", "JavaScript", "javascript", _needs(call, "Node 20 or newer"), code)
 
 
 def _appended(name: str, part: str | SampleFile) -> str:
@@ -307,7 +315,7 @@ answer = l402_requests.post(
 )
 {shown}
 """
-    needs = "pip install 'l402-requests[nwc]'"
+    needs = _needs(call, "pip install 'l402-requests[nwc]'")
     return CodeExample("l402-client", "Python, pays by itself", "python", needs, code)
 
 

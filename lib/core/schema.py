@@ -529,6 +529,34 @@ class StopLoss(Strict):
     """Spending at upstream per day after which nothing is sold."""
 
 
+class Moderation(Strict):
+    """A provider's moderation that reads every paid request before anything is held for it."""
+
+    api: str
+    """The API that is asked, by its name in `apis`; its key must be set."""
+    upstream_path: Annotated[str, Field(pattern=r"^/[A-Za-z0-9/_.-]+$")] = "/moderations"
+    """The path below its base_url, asked as OpenAI's moderations are."""
+    model: str = "omni-moderation-latest"
+    """The model that judges."""
+    categories: list[str] = []
+    """Categories that are not served. Default: whatever it flags."""
+    seconds: Annotated[float, Field(gt=0)] = 5
+    """How long its verdict is waited for."""
+    when_down: Literal["closed", "open"] = "closed"
+    """Without a verdict a call is refused with 503 (`closed`), or served (`open`)."""
+
+
+class Blocklist(Strict):
+    """What no request may hold: it is refused with 400 `content_blocked`, before any invoice."""
+
+    words: list[str] = []
+    """Words and phrases, found as a whole and in any case."""
+    patterns: list[str] = []
+    """Regular expressions, in any case. They run over buyers' texts: none that backtracks without end."""
+    file: str | None = None
+    """A file with more words, one a line; `#` begins a comment. Its path is relative to config.yaml."""
+
+
 class Config(Strict):
     """config.yaml as a whole."""
 
@@ -552,6 +580,10 @@ class Config(Strict):
     """When to stop selling."""
     shared: dict[str, Any] = {}
     """Whatever several endpoints have in common, to be named by YAML's anchors. Nothing reads it from here."""
+    moderation: Moderation | None = None
+    """An optional gate before paid calls. Default: none."""
+    blocklist: Blocklist = Blocklist()
+    """What is not served. Default: nothing is refused."""
     apis: Annotated[dict[Annotated[str, Field(pattern=API_NAME)], Api], Field(min_length=1)]
     """What is sold, by API name."""
 
@@ -563,6 +595,8 @@ class Config(Strict):
             if not self.allow_loss and any(markup < 1 for markup in self._markups(api)):
                 raise ValueError("a markup below 1 sells at a loss: raise it, or set allow_loss: true")
         self._caps_can_finish()
+        if self.moderation is not None and self.moderation.api not in self.apis:
+            raise ValueError(f"moderation.api: `{self.moderation.api}` is not among the apis")
         if sum(api.default for api in self.apis.values()) > 1:
             raise ValueError("only one API can be `default: true`")
         return self

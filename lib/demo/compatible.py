@@ -24,6 +24,8 @@ class Dialect:
     """How one provider differs from OpenAI. `refuses` are fields that it does not know."""
 
     name: str
+    models: tuple[str, ...]
+    """What it lists. It answers whatever it is asked for."""
     refuses: frozenset[str]
     asks_for_usage: bool = True
     """Whether a stream says its usage only if asked; otherwise it always does."""
@@ -31,12 +33,43 @@ class Dialect:
 
 OPENAI_ALONE = frozenset({"safety_identifier", "prompt_cache_key", "store", "service_tier"})
 DIALECTS = (
-    Dialect("openrouter", OPENAI_ALONE),
-    Dialect("groq", OPENAI_ALONE),
-    Dialect("deepseek", OPENAI_ALONE | {"max_completion_tokens", "n"}),
-    Dialect("mistral", OPENAI_ALONE | {"max_completion_tokens", "stream_options", "user"}, asks_for_usage=False),
-    Dialect("xai", OPENAI_ALONE | {"max_tokens"}),
-    Dialect("gemini", OPENAI_ALONE | {"frequency_penalty", "presence_penalty", "seed", "user"}),
+    Dialect(
+        "openrouter",
+        (
+            "anthropic/claude-sonnet-5.5",
+            "deepseek/deepseek-v4-pro-0813",
+            "minimax/minimax-m3",
+            "moonshotai/kimi-k3.1-pro",
+            "qwen/qwen3.8-max-0902",
+            "z-ai/glm-5.3",
+        ),
+        OPENAI_ALONE,
+    ),
+    Dialect("groq", ("openai/gpt-oss-20b", "openai/gpt-oss-120b", "qwen/qwen3.8-27b"), OPENAI_ALONE),
+    Dialect("deepseek", ("deepseek-flash", "deepseek-v4-pro"), OPENAI_ALONE | {"max_completion_tokens", "n"}),
+    Dialect(
+        "mistral",
+        (
+            "ministral-8b-2512",
+            "mistral-small-2603",
+            "mistral-medium-3-5",
+            "mistral-large-2512",
+            "mistral-large-4",
+            "codestral-2508",
+            "mistral-embed",
+            "codestral-embed-2505",
+        ),
+        OPENAI_ALONE | {"max_completion_tokens", "stream_options", "user"},
+        asks_for_usage=False,
+    ),
+    Dialect(
+        "xai", ("grok-4.20-0309-non-reasoning", "grok-4.3", "grok-4.7", "grok-build-0.1"), OPENAI_ALONE | {"max_tokens"}
+    ),
+    Dialect(
+        "gemini",
+        ("gemini-3.1-flash-lite", "gemini-3.5-flash-lite", "gemini-3.5-flash", "gemini-3.8-flash", "gemini-4-argon"),
+        OPENAI_ALONE | {"frequency_penalty", "presence_penalty", "seed", "user"},
+    ),
 )
 
 
@@ -70,7 +103,8 @@ class Compatible:
                 body = self._known(checks.check_embeddings(checks.json_of(exchange), ANY_MODEL))
                 await exchange.json_with_usage(*embedding_answer(body))
             case "GET", "/v1/models":
-                await exchange.json(200, {"object": "list", "data": []})
+                models = [{"id": name, "object": "model", "owned_by": "demo"} for name in self._dialect.models]
+                await exchange.json(200, {"object": "list", "data": models})
             case method, other:
                 raise checks.Refused(404, f"Not found: {method} {other}")
 

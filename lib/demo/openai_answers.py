@@ -32,7 +32,10 @@ MODELS: dict[str, str | None] = {
     **dict.fromkeys(("gpt-5.6-luna", "gpt-5.6-terra", "gpt-5.6-sol", "gpt-6-luna", "gpt-6-sol", "gpt-6-astra")),
     **dict.fromkeys(("gpt-6.1-terra", "gpt-6.1-sol", "gpt-6.2-sol", "gpt-6.2-astra")),
     **dict.fromkeys(("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")),
-    "omni-moderation-latest": None,
+    **dict.fromkeys(("gpt-image-1.5", "gpt-image-1-mini"), "2026-12-01"),
+    **dict.fromkeys(("gpt-4o-mini-tts", "tts-1", "tts-1-hd"), "2027-01-06"),
+    **dict.fromkeys(("gpt-4o-transcribe", "gpt-4o-mini-transcribe", "whisper-1"), "2027-02-26"),
+    **dict.fromkeys(("gpt-image-2", "gpt-transcribe", "omni-moderation-latest")),
 }
 """What it lists, and the day on which each ends."""
 

@@ -145,6 +145,16 @@ class CodeExample(Shape):
     code: str
 
 
+class FileField(Shape):
+    """A field of a form that holds files."""
+
+    kind: Literal["audio", "image"]
+    required: bool
+    max_count: int
+    max_bytes: int
+    """Of each file."""
+
+
 class Parameters(Shape):
     """The rules of a body: what is not listed is refused before any invoice."""
 
@@ -163,6 +173,8 @@ class Parameters(Shape):
     """Fields that bound the length of an answer, and so the most it can cost."""
     answers: str | None
     """The field that asks for several answers, each of which is paid."""
+    files: dict[str, FileField]
+    """Further fields of a form."""
 
 
 class EndpointDetail(Shape):

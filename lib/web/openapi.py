@@ -16,6 +16,8 @@ from lib.core.errors import Code
 from lib.web.contract_money import ErrorBody, PaymentRequired
 
 VERSION = "1"
+JSON = "application/json"
+FORM = "multipart/form-data"
 COMPONENT = "#/components/schemas/{model}"
 SECURITY_SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "description": "A prepaid token, from POST /topup/claim."},
@@ -61,12 +63,13 @@ def openapi_document(app: FastAPI, catalog: Catalog, title: str) -> dict[str, An
     )
     components.update(ours["$defs"])
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    document["components"]["responses"] = _refusals()
     document["x-service-info"] = {"categories": ["ai"], "docs": {"homepage": "/docs", "llms": "/llms.txt"}}
     bodies = _Bodies(components)
     for api in catalog.apis.values():
         for endpoint in api.endpoints.values():
             path = f"/{api.name}{endpoint.rules.path}"
-            operation = _paid(endpoint.rules, path, api.rules, bodies.of(endpoint.rules))
+            operation = _paid(endpoint.rules, path, api.rules, bodies)
             document["paths"].setdefault(path, {})[endpoint.rules.method.lower()] = operation
     return document
 
@@ -77,11 +80,12 @@ class _Bodies:
     def __init__(self, components: dict[str, Any]) -> None:
         self._components, self._names = components, dict[str, str]()
 
-    def of(self, rules: schema.Endpoint) -> dict[str, Any]:
+    def of(self, rules: schema.Endpoint, sent_as: str) -> dict[str, Any]:
+        files = rules.files if sent_as == FORM else {}
         body = {
             "type": "object",
-            "required": rules.request.required,
-            "properties": rules.request.properties,
+            "required": rules.request.required + [name for name, file in files.items() if file.required],
+            "properties": {**rules.request.properties, **{name: _file(file) for name, file in files.items()}},
             "additionalProperties": False,
         }
         text = json.dumps(body, sort_keys=True)
@@ -96,9 +100,9 @@ class _Bodies:
         return {"$ref": COMPONENT.format(model=self._names[text])}
 
 
-def _paid(rules: schema.Endpoint, path: str, api: schema.Api, body: dict[str, Any]) -> dict[str, Any]:
+def _paid(rules: schema.Endpoint, path: str, api: schema.Api, bodies: _Bodies) -> dict[str, Any]:
     """One operation that is sold."""
-    sent_as = {"json": "application/json", "multipart": "multipart/form-data"}[rules.content_type]
+    sent_as = {"json": [JSON], "multipart": [FORM], "json_or_multipart": [JSON, FORM]}[rules.content_type]
     also = f" Also at {rules.path}." if api.default else ""
     answer: dict[str, Any] = {"application/json": {}, **({"text/event-stream": {}} if rules.streaming else {})}
     return {
@@ -118,17 +122,28 @@ def _paid(rules: schema.Endpoint, path: str, api: schema.Api, body: dict[str, An
                 }
             ]
         },
-        "requestBody": {"required": True, "content": {sent_as: {"schema": body}}},
+        "requestBody": {"required": True, "content": {name: {"schema": bodies.of(rules, name)} for name in sent_as}},
         "responses": {
             "200": {"description": "The answer.", "headers": _headers(ANSWER_HEADERS), "content": answer},
-            "402": {
-                "description": "Pay the invoice and send the request again with the credential.",
-                "headers": _headers(CHALLENGE_HEADERS),
-                "content": {"application/json": {"schema": {"$ref": COMPONENT.format(model="PaymentRequired")}}},
-            },
-            **{str(status): _error(status) for status in ERROR_STATUSES},
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in (402, *ERROR_STATUSES)},
         },
     }
+
+
+def _file(rules: schema.FileField) -> dict[str, Any]:
+    one: dict[str, Any] = {"type": "string", "format": "binary"}
+    several = {"type": "array", "items": one, "maxItems": rules.max_count}
+    return one if rules.max_count == 1 else {"anyOf": [one, several]}
+
+
+def _refusals() -> dict[str, Any]:
+    """What every paid call can answer beside success, by status."""
+    challenge = {
+        "description": "Pay the invoice and send the request again with the credential.",
+        "headers": _headers(CHALLENGE_HEADERS),
+        "content": {JSON: {"schema": {"$ref": COMPONENT.format(model="PaymentRequired")}}},
+    }
+    return {"402": challenge, **{str(status): _error(status) for status in ERROR_STATUSES}}
 
 
 def _headers(described: dict[str, str]) -> dict[str, Any]:
@@ -139,5 +154,5 @@ def _error(status: int) -> dict[str, Any]:
     codes = ", ".join(f"`{code.code}`" for code in Code if code.value.status == status)
     return {
         "description": codes,
-        "content": {"application/json": {"schema": {"$ref": COMPONENT.format(model="ErrorBody")}}},
+        "content": {JSON: {"schema": {"$ref": COMPONENT.format(model="ErrorBody")}}},
     }

@@ -46,14 +46,20 @@ async def opened_order(
     rules, limits = place.endpoint.rules, services.settings.config.limits
     if not is_form(place, scope):
         body = await read_body(scope, receive, max_bytes=rules.max_body_bytes, within_seconds=limits.body_seconds)
-        yield await _order_of_body(place, services, body)
+        yield _served(services, await _order_of_body(place, services, body))
         return
     reader = FormReader(_content_type(scope), form_rules(place.endpoint))
     most = rules.max_upload_bytes
     size = announced_bytes(scope, most)
     arriving = body_pieces(receive, max_bytes=most, within_seconds=limits.upload_seconds)
     async with services.uploads.receive(reader, arriving, size=size, paying=paying) as upload:
-        yield await _order_of_upload(place, services, upload)
+        yield _served(services, await _order_of_upload(place, services, upload))
+
+
+def _served(services: Services, order: Order) -> Order:
+    """The order, unless it holds what the operator does not serve. Raises ApiError content_blocked."""
+    services.blocklist.require_served(order)
+    return order
 
 
 def form_rules(endpoint: Endpoint) -> FormRules:

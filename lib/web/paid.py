@@ -76,6 +76,7 @@ class PaidCalls:
         self.running += 1
         wish = Wish(request_id_of(scope), wanted_proof(scope), idempotency_of(scope))
         try:
+            await _require_harmless(order, paid, services)
             async with Reservation(services.purchase, order, paid, wish) as held:
                 held.watch(receive, send, wire_of(scope))
                 if held.recalled is not None:
@@ -170,6 +171,15 @@ async def _admit_upload(paid: Unpaid | Proven | Bearer, services: Services, scop
             await _require_known(paid, services, scope)
         case Proven():
             pass
+
+
+async def _require_harmless(order: Order, paid: Proven | Bearer, services: Services) -> None:
+    """Let the moderation read the order, if there is one. Only for who is known: it is no free service of ours."""
+    if services.moderation is None:
+        return
+    if isinstance(paid, Bearer):
+        await services.purchase.balance(paid)
+    await services.moderation.require_harmless(order)
 
 
 async def _require_known(token: Bearer, services: Services, scope: Scope) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 ALWAYS_NEEDED = frozenset({"ledger"})
 """Without anything else a server starts, sells nothing and says why; without its ledger it owes what it cannot pay."""
+ASKED_FOR = frozenset({"node", "price"})
+"""Parts that a server knows only once others have answered; of the rest it knows at once what is missing."""
 ANSWER_SECONDS = 5.0
 READY_SECONDS = 90.0
 """Longer than a server waits for its database, and than the first look at every part."""
@@ -66,9 +68,9 @@ def await_ready(
 
 
 def settled(port: int, seen: Health, limit_seconds: float = PATIENCE_SECONDS) -> Health:
-    """What a server that is ready says of its other parts, once all are well or it has looked at them twice."""
+    """What a server that is ready says of its other parts: after its second look, if the first came too early."""
     until = time.monotonic() + limit_seconds
-    while seen.unwell and time.monotonic() < until:
+    while ASKED_FOR & seen.unwell.keys() and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
         seen = look(port) or seen
     return seen

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -29,9 +29,11 @@ from lib.web.site import CONTENT_SECURITY_POLICY
 FRONTEND = Path(__file__).resolve().parents[2] / "frontend"
 DIST = FRONTEND / "dist"
 SAMPLE_CATALOG = FRONTEND / "src" / "testing" / "catalog.json"
+SAMPLE_OF_THE_REST = FRONTEND / "src" / "testing" / "free.json"
 STOP_TIMEOUT_SECONDS = 10
 
 Catalog = dict[str, Any]
+FREE: dict[str, Any] = json.loads(SAMPLE_OF_THE_REST.read_text())
 
 
 def sample_catalog() -> Catalog:
@@ -45,12 +47,14 @@ class CannedSite:
 
     url: str = ""
     catalog: Catalog | None = field(default_factory=sample_catalog)
+    health: dict[str, Any] = field(default_factory=lambda: deepcopy(FREE["health"]))
     bodies: list[Any] = field(default_factory=list[Any])
     authorizations: list[str | None] = field(default_factory=list[str | None])
 
     def reset(self) -> None:
         """The sample catalog again, and nothing asked."""
         self.catalog = sample_catalog()
+        self.health = deepcopy(FREE["health"])
         self.bodies.clear()
         self.authorizations.clear()
 
@@ -69,6 +73,15 @@ class CannedSite:
         if self.catalog is None:
             return JSONResponse({"error": {"message": "Starting up.", "code": "starting"}}, 503)
         return JSONResponse(deepcopy(self.catalog))
+
+    async def answer_endpoint(self, _request: Request) -> Response:
+        """`GET /api/catalog/{api}/{path}`: always the chat endpoint."""
+        endpoint = sample_catalog()["apis"][0]["endpoints"][0]
+        return JSONResponse({"api": "openai", "endpoint": endpoint, **FREE["endpoint"]})
+
+    async def answer_health(self, _request: Request) -> Response:
+        """`GET /api/health`."""
+        return JSONResponse(self.health)
 
     async def answer_call(self, request: Request) -> Response:
         """Any paid call: 402, keeping what was asked."""
@@ -105,11 +118,32 @@ def _application(site: CannedSite) -> Starlette:
     return Starlette(
         routes=[
             Route("/api/catalog", site.answer_catalog),
+            Route("/api/catalog/{path:path}", site.answer_endpoint),
+            Route("/api/health", site.answer_health),
+            Route("/api/errors", _answering({"errors": FREE["errors"]})),
+            Route("/api/examples", _answering({"examples": FREE["guides"]})),
+            Route("/api/quote/{path:path}", _answering(FREE["quote"]), methods=["POST"]),
             Route("/openai/{path:path}", site.answer_call, methods=["POST"]),
-            Mount("/", StaticFiles(directory=DIST, html=True)),
+            Mount("/assets", StaticFiles(directory=DIST / "assets")),
+            Route("/{path:path}", _page),
         ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=_with_content_policy)],
     )
+
+
+def _answering(body: Any) -> Callable[[Request], Awaitable[Response]]:
+    """A route that always says the same."""
+
+    async def answer(_request: Request) -> Response:
+        return JSONResponse(body)
+
+    return answer
+
+
+async def _page(request: Request) -> Response:
+    """A file of the build, or the app for every other address."""
+    path = DIST / request.path_params["path"]
+    return FileResponse(path if path.is_file() else DIST / "index.html")
 
 
 async def _with_content_policy(request: Request, call_next: RequestResponseEndpoint) -> Response:

@@ -1,62 +1,91 @@
-"""The page as the real server serves it, with its real catalog."""
+"""Every page as the real server serves it, with its real catalog, its policy and its compressed assets."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, Response, expect, sync_playwright
 
+from lib.web.page_head import PAGES
 from tests.browser.canned_site import DIST
 from tests.browser.conftest import CHROMIUM_ARGUMENTS, cannot_run
 from tests.browser.open_page import opened
-from tests.world import World
+from tests.world import CHAT, World
 
 pytestmark = pytest.mark.browser
 
+FIRST_LOAD_MAX_BYTES = 200_000
+"""Of compressed script, on any of the pages a visitor comes to."""
+FIRST_LOAD_WANTED_BYTES = 150_000
+ENDPOINT = f"/catalog{CHAT}"
+FIRST_PAGES = ("/", "/catalog", ENDPOINT)
 
-@dataclass
-class Seen:
-    """What a visitor's browser showed and complained about."""
-
-    text: str
-    complaints: list[str]
-    policy_violations: list[str]
-    faults: list[str]
+T = TypeVar("T")
 
 
-def visit(url: str) -> Seen:
-    """Open the page in a browser of its own thread, because the server runs in the test's event loop."""
-    executable = shutil.which("chromium") or cannot_run("no Chromium here: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
-        with opened(browser, url) as here:
-            expect(here.page.get_by_text("gpt-4o-mini").first).to_be_visible()
-            faults = here.faults_in_every_look()
-            text = here.page.inner_text("body")
-            return Seen(text, here.complaints, here.policy_violations(), faults)
-
-
-async def test_the_server_serves_the_page_with_its_catalog_under_its_policy(world: World):
-    """A visitor sees what is sold at live prices; policy, console and accessibility have nothing to complain about."""
+@pytest.fixture(autouse=True)
+def built() -> None:
+    """Without a build there is nothing to visit."""
     if not (DIST / "index.html").exists():
         cannot_run("the pages are not built: cd frontend && npm install && npm run build")
 
-    seen = await asyncio.to_thread(visit, world.url)
 
-    assert "gpt-4o-mini" in seen.text
-    assert "text-embedding-3-small" in seen.text
-    assert "$0.195" in seen.text
-    assert "Demo" in seen.text
-    assert (seen.complaints, seen.policy_violations, seen.faults) == ([], [], [])
+@contextmanager
+def chromium() -> Generator[Browser]:
+    """A browser for a thread of its own: the server runs in the test's event loop."""
+    executable = shutil.which("chromium") or cannot_run("no Chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
+
+
+async def visiting(visit: Callable[[Browser], T]) -> T:
+    """What a visitor in a browser found."""
+
+    def visited() -> T:
+        with chromium() as browser:
+            return visit(browser)
+
+    return await asyncio.to_thread(visited)
+
+
+@pytest.mark.parametrize("path", [*PAGES, ENDPOINT])
+async def test_every_page_is_whole_as_it_is_served(world: World, path: str):
+    """Opened by its address, under its own title; nothing is stopped, nothing is complained about."""
+
+    def visit(browser: Browser) -> tuple[str, list[str], list[str]]:
+        with opened(browser, world.url + path) as seen:
+            expect(seen.page.get_by_role("heading", level=1)).to_be_visible()
+            seen.page.wait_for_load_state("networkidle")
+            return seen.page.content(), seen.policy_violations(), seen.complaints
+
+    served, violations, complaints = await visiting(visit)
+
+    assert (violations, complaints) == ([], [])
+    assert "Loading the page" not in served
+
+
+async def test_a_visitor_sees_what_is_sold(world: World):
+    """Live prices of the shipped catalog; everybody can use it."""
+
+    def visit(browser: Browser) -> tuple[str, list[str]]:
+        with opened(browser, f"{world.url}/catalog") as seen:
+            expect(seen.page.get_by_role("link", name="gpt-4o-mini", exact=True)).to_be_visible()
+            return seen.page.inner_text("body"), seen.faults_in_every_look()
+
+    text, faults = await visiting(visit)
+
+    assert "text-embedding-3-small" in text and "$0.195" in text and "Demo" in text
+    assert faults == []
 
 
 async def test_hashed_assets_are_kept_for_ever_and_the_page_never(world: World):
     """A new release is seen at once, and costs only what changed."""
-    if not (DIST / "index.html").exists():
-        cannot_run("the pages are not built: cd frontend && npm install && npm run build")
     script = next((DIST / "assets").glob("*.js")).name
 
     page, asset = await world.client.get("/"), await world.client.get(f"/assets/{script}")
@@ -64,3 +93,29 @@ async def test_hashed_assets_are_kept_for_ever_and_the_page_never(world: World):
     assert page.headers["cache-control"] == "no-cache"
     assert "immutable" in asset.headers["cache-control"]
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.filterwarnings("default:first load")
+@pytest.mark.parametrize("path", FIRST_PAGES)
+async def test_the_first_load_is_small(world: World, path: str):
+    """At most 200 kB of compressed script before a visitor does anything; above 150 kB there is a warning."""
+
+    def visit(browser: Browser) -> dict[str, int]:
+        scripts: dict[str, int] = {}
+
+        def note(response: Response) -> None:
+            if response.request.resource_type == "script":
+                scripts[response.url] = int(response.headers["content-length"])
+
+        with opened(browser, "about:blank") as seen:
+            seen.page.on("response", note)
+            seen.page.goto(world.url + path)
+            seen.page.wait_for_load_state("networkidle")
+        return scripts
+
+    scripts = await visiting(visit)
+
+    total = sum(scripts.values())
+    assert 0 < total <= FIRST_LOAD_MAX_BYTES, scripts
+    if total > FIRST_LOAD_WANTED_BYTES:
+        warnings.warn(f"first load of {path}: {total} bytes of script", stacklevel=1)

@@ -145,7 +145,7 @@ def read(draw: st.DrawFn, order: Order, *, honest: bool) -> Reading:
     stored = draw(st.integers(0, tokens_in - cached))
     thought = draw(st.integers(0, tokens_out))
     answer = ANSWERS[order.endpoint.rules.protocol](tokens_in, tokens_out, cached, stored, thought)
-    return order.protocol.read_whole(orjson.dumps(answer))
+    return order.protocol.read_whole(orjson.dumps(answer), order.parameters)
 
 
 @everywhere

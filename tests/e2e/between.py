@@ -55,11 +55,11 @@ class Between:
         request = Request(scope, receive)
         body = await request.body()
         headers = {name: value.strip() for name, value in request.headers.items() if name not in HOP_HEADERS}
-        self._note(body.decode(), request.headers.get("authorization", ""))
+        self._note(body.decode(errors="replace"), request.headers.get("authorization", ""))
         real = await self.client.request(request.method, request.url.path, content=body, headers=headers)
         kept = {name: value for name, value in real.headers.items() if name not in HOP_HEADERS}
         answer = Answer(real.status_code, kept, real.content)
-        self._note(answer.body.decode())
+        self._note(answer.body.decode(errors="replace"))
         self.lie(answer)
         await Response(answer.body, answer.status, answer.headers)(scope, receive, send)
 

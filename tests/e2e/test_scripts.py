@@ -20,7 +20,7 @@ E2E = ROOT / "e2e-test-all.sh"
 TOPUP = ROOT / "scripts" / "test_topup.sh"
 SHARED = ROOT / "scripts" / "_e2e.sh"
 CHAT = "/openai/v1/chat/completions"
-SCRIPT_LIMIT_SECONDS = 200
+SCRIPT_LIMIT_SECONDS = 400
 COUNT = re.compile(r"(\d+) passed, (\d+) failed, (\d+) skipped")
 NOWHERE = "http://127.0.0.1:9"
 
@@ -114,7 +114,7 @@ async def test_a_good_site_passes_everything(world: World):
 async def test_one_endpoint_in_every_detail_keeps_its_secrets(world: World):
     """VERBOSE=1 prints requests and replies, of the wallet too; a filter leaves the other endpoints and top-up out."""
     async with between(world) as (url, somebody):
-        ran = await prove(world, E2E, "--only", "chat", url=url, VERBOSE="1")
+        ran = await prove(world, E2E, "--only", CHAT, url=url, VERBOSE="1")
 
     assert (ran.code, ran.counts) == (0, (10, 0, 0))
     assert ran.checks("ok") == "invalid missing model unpaid invoice paid answer again stream balance".split()
@@ -146,7 +146,7 @@ async def test_an_answer_that_is_none_is_named(world: World):
     """Upstream sends a page of HTML: the answer fails with what the site said, the rest still runs, the end is 1."""
     world.parts.scenario(not_json=True)
 
-    ran = await prove(world, E2E, "--only", "chat")
+    ran = await prove(world, E2E, "--only", CHAT)
 
     assert ran.code == 1
     assert ran.checks("FAIL") == ["answer", "again", "stream"]
@@ -159,8 +159,8 @@ async def test_a_missing_keyword_fails_unless_relaxed(world: World):
     """The answer must contain the example's word; STRICT_KEYWORD_MATCH=0 notes its absence and passes."""
     world.parts.scenario(content="Good morning.")
 
-    strict = await prove(world, E2E, "chat")
-    relaxed = await prove(world, E2E, "chat", STRICT_KEYWORD_MATCH="0")
+    strict = await prove(world, E2E, CHAT)
+    relaxed = await prove(world, E2E, CHAT, STRICT_KEYWORD_MATCH="0")
 
     assert (strict.code, strict.checks("FAIL")) == (1, ["answer", "stream"])
     assert "the answer does not say 'hello': Good morning." in strict.line("answer")
@@ -170,7 +170,7 @@ async def test_a_missing_keyword_fails_unless_relaxed(world: World):
 
 async def test_no_more_than_the_budget_is_paid(world: World):
     """An invoice above what is left is refused before it is paid; what would need it is skipped."""
-    ran = await prove(world, E2E, "--max-sats", "10", "/(chat/completions|topup)$")
+    ran = await prove(world, E2E, "--max-sats", "10", "/(openai/v1/chat/completions|topup)$")
 
     assert ran.code == 1
     assert paid_msat(world) == 2_000 + 4_008  # the call's invoice, and what the network takes for it
@@ -182,8 +182,8 @@ async def test_no_more_than_the_budget_is_paid(world: World):
 
 async def test_the_budget_can_come_from_the_environment(world: World):
     """MAX_SATS is never passed, and an argument overrules it."""
-    bound = await prove(world, E2E, "chat", MAX_SATS="1")
-    raised = await prove(world, E2E, "chat", "--max-sats", "50", MAX_SATS="1")
+    bound = await prove(world, E2E, CHAT, MAX_SATS="1")
+    raised = await prove(world, E2E, CHAT, "--max-sats", "50", MAX_SATS="1")
 
     assert (bound.code, bound.checks("FAIL")) == (1, ["paid"])
     assert "left of the budget of 1" in bound.out
@@ -194,7 +194,7 @@ async def test_a_wallet_that_cannot_pay_says_why(world: World):
     """A payment that failed is told with the node's own reason; what would need it is skipped, not failed."""
     await world.parts.knobs("payer", pay_reason="recipient node rejected the payment")
 
-    ran = await prove(world, E2E, "chat")
+    ran = await prove(world, E2E, CHAT)
 
     assert (ran.code, ran.checks("FAIL")) == (1, ["paid"])
     assert "the wallet did not pay: recipient node rejected the payment" in ran.line("paid")
@@ -205,7 +205,7 @@ async def test_a_credential_that_is_used_up_is_asked_for_the_difference(world: W
     """The answer took nearly all: the same credential is asked for the rest, which is paid for the stream, exactly."""
     world.parts.scenario(usage={"prompt_tokens": 14, "completion_tokens": 2_000, "total_tokens": 2_014})
 
-    ran = await prove(world, E2E, "chat")
+    ran = await prove(world, E2E, CHAT)
 
     assert (ran.code, ran.counts) == (0, (10, 0, 0))
     assert "402 for the difference of 2 sat" in ran.line("again")
@@ -223,7 +223,7 @@ async def test_a_busy_site_is_waited_for(world: World):
             answer.headers = {"retry-after": "1"}
 
     async with between(world, busy_once) as (url, _):
-        ran = await prove(world, E2E, "chat", url=url)
+        ran = await prove(world, E2E, CHAT, url=url)
 
     assert (ran.code, ran.counts) == (0, (10, 0, 0))
     assert "the site asks for 1 s of patience (429)" in ran.out
@@ -238,7 +238,7 @@ async def test_a_slow_wallet_is_asked_what_became_of_the_payment(world: World, t
     (tmp_path / E2E.name).write_text(E2E.read_text())
     await world.parts.knobs("payer", pay_delay_ms=4_000)
 
-    ran = await prove(world, tmp_path / E2E.name, "chat")
+    ran = await prove(world, tmp_path / E2E.name, CHAT)
 
     assert (ran.code, ran.counts) == (0, (10, 0, 0))
 
@@ -315,7 +315,7 @@ def charges_more_than_it_says(answer: Answer) -> None:
 async def test_a_lie_is_found(world: World, lie: Lie, failed: str, told: str):
     """Each lie fails the check that is there for it; what has been found to be wrong is never paid."""
     async with between(world, lie) as (url, _):
-        ran = await prove(world, E2E, "chat", url=url)
+        ran = await prove(world, E2E, CHAT, url=url)
 
     assert (ran.code, ran.checks("FAIL")) == (1, failed.split())
     assert told in ran.out

@@ -122,3 +122,14 @@ async def test_a_wrong_password_is_refused(parts: DemoParts):
     with pytest.raises(NodeUnavailable, match="refuses our password"):
         await client.create_invoice(Sat(1), "tea", 600)
     await client.aclose()
+
+
+async def test_the_balance_grows_by_what_is_paid(parts: DemoParts, node: Phoenixd):
+    """And is nothing while the peer is away, as phoenixd tells it."""
+    before = await node.balance()
+    invoice = await node.create_invoice(Sat(21), "tea", 600)
+    await parts.pay(invoice.bolt11)
+    after = await node.balance()
+    await parts.knobs("seller", peer_offline=True)
+
+    assert (after.value - before.value, await node.balance()) == (21, Sat(0))

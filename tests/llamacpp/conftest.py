@@ -45,17 +45,31 @@ def llamacpp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCpp]:
         yield LlamaCpp(url)
 
 
+@pytest.fixture(scope="session")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaCpp]:
+    """Another one that makes vectors of texts: one server does either."""
+    directory = tmp_path_factory.mktemp("vectors")
+    with _served(write_tiny_model(directory / "tiny.gguf"), directory / "server.log", "vectors") as url:
+        yield LlamaCpp(url)
+
+
 @pytest.fixture
 async def shop(llamacpp: LlamaCpp, tmp_path: Path) -> AsyncGenerator[World]:
-    """The shipped configuration, with llama.cpp where OpenAI would be: it answers to every model's name."""
-    env = {"OPENAI_BASE_URL": f"{llamacpp.url}/v1", "OPENAI_API_KEY": llamacpp.key}
-    async with opened_world(tmp_path, env) as opened:
+    """The shipped configuration, with llama.cpp where the providers would be: it answers to every model's name."""
+    async with opened_world(tmp_path, environment_of(llamacpp)) as opened:
         yield opened
 
 
+def environment_of(llamacpp: LlamaCpp) -> dict[str, str]:
+    """It speaks as OpenAI does, as Mistral too, and as Anthropic."""
+    names = ("OPENAI", "ANTHROPIC", "MISTRAL")
+    keys = {f"{name}_API_KEY": llamacpp.key for name in names}
+    return {**keys, **{f"{name}_BASE_URL": f"{llamacpp.url}/v1" for name in names}}
+
+
 @contextlib.contextmanager
-def _served(model: Path, log: Path) -> Generator[str]:
-    command = [sys.executable, str(Path(__file__).parent / "serve.py"), str(model), KEY]
+def _served(model: Path, log: Path, *what: str) -> Generator[str]:
+    command = [sys.executable, str(Path(__file__).parent / "serve.py"), str(model), KEY, *what]
     with log.open("wb") as words, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=words, text=True) as program:
         try:
             assert program.stdout is not None

@@ -34,8 +34,10 @@ async def shared_shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerato
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_canned_shop(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[CannedShop]:
     data_dir: Path = tmp_path_factory.mktemp("canned")
-    async with canned_upstream() as upstream, opened_world(data_dir, {"OPENAI_BASE_URL": upstream.url}) as opened:
-        yield CannedShop(opened, upstream)
+    async with canned_upstream() as upstream:
+        env = {f"{name}_BASE_URL": upstream.url for name in ("OPENAI", "ANTHROPIC")}
+        async with opened_world(data_dir, env) as opened:
+            yield CannedShop(opened, upstream)
 
 
 @pytest.fixture

@@ -148,12 +148,12 @@ async def test_the_models_in_openai_s_shape(world: World, path: str):
     body = answer.json()
 
     assert answer.status_code == 200 and list(body) == ["object", "data"] and body["object"] == "list"
-    assert body["data"][0] == {
+    assert next(model for model in body["data"] if model["id"] == "gpt-4o-mini") == {
         "id": "gpt-4o-mini",
         "object": "model",
         "created": 0,
         "owned_by": "openai",
-        "shutdown_date": "2027-01-14",
+        "shutdown_date": "2127-01-14",
     }
     assert len({model["id"] for model in body["data"]}) == len(body["data"]) > 10
     assert world.parts.journal() == []
@@ -186,7 +186,7 @@ async def test_the_catalog(world: World):
         "max_output": 16_384,
         "default_max_output": 2_048,
         "typical_price_msat": 332,
-        "shutdown": "2027-01-14",
+        "shutdown": "2127-01-14",
     }
 
 

@@ -13,6 +13,7 @@ from lib.core.examples import ORIGIN, TOKEN
 from tests.world import CHAT, HELLO, World
 
 JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 async def document_of(world: World) -> dict[str, Any]:
@@ -25,7 +26,10 @@ async def document_of(world: World) -> dict[str, Any]:
 def faults(document: dict[str, Any], path: str, answer: httpx.Response) -> list[str]:
     """Where an answer differs from what the document says of this path, method and status."""
     operation = document["paths"][path][answer.request.method.lower()]
-    shape = operation["responses"][str(answer.status_code)]["content"][JSON]["schema"]
+    told = operation["responses"][str(answer.status_code)]
+    if "$ref" in told:
+        told = document["components"]["responses"][told["$ref"].rpartition("/")[2]]
+    shape = told["content"][JSON]["schema"]
     validator = jsonschema_rs.Draft202012Validator({**shape, "components": document["components"]})
     return [f"{path} {answer.status_code}: {error.message}" for error in validator.iter_errors(answer.json())]
 
@@ -84,14 +88,17 @@ async def test_the_document_has_every_paid_call_with_its_own_rules(world: World)
     for api in world.services.catalog.apis.values():
         for endpoint in api.endpoints.values():
             operation = document["paths"][f"/{api.name}{endpoint.rules.path}"]["post"]
-            [(sent_as, content)] = operation["requestBody"]["content"].items()
-            validator = jsonschema_rs.Draft202012Validator({**content["schema"], "components": document["components"]})
+            content = operation["requestBody"]["content"]
+            validators = {
+                sent_as: jsonschema_rs.Draft202012Validator({**sent["schema"], "components": document["components"]})
+                for sent_as, sent in content.items()
+            }
             example = endpoint.rules.example
 
-            assert sent_as == {"json": JSON, "multipart": "multipart/form-data"}[example.content_type]
-            if example.body is not None:
-                assert validator.is_valid(example.body)
-                assert not validator.is_valid({**example.body, "not_sold": 1})
+            sent = example.body if example.body is not None else example.fields
+            validator = validators[{"json": JSON, "multipart": FORM}[example.content_type]]
+            assert sent is not None and validator.is_valid(sent)
+            assert not validator.is_valid({**sent, "not_sold": 1})
             assert {"200", "402", "400", "503"} <= operation["responses"].keys()
             assert operation["x-payment-info"]["offers"][0]["method"] == "lightning"
 
@@ -164,3 +171,15 @@ async def test_the_document_follows_a_catalog_that_is_exchanged(world: World):
     assert CHAT in after["paths"] and "/openai/v1/embeddings" in before["paths"]
     assert "/openai/v1/embeddings" not in after["paths"]
     assert (await world.client.post(CHAT, json=HELLO)).status_code == 402
+
+
+async def test_large_free_answers_are_compressed_for_who_can_read_that(world: World):
+    """And plain for who cannot; caches are told to look."""
+    for path in ("/openapi.json", "/api/catalog", f"/api/catalog{CHAT}"):
+        small = await world.client.get(path, headers={"Accept-Encoding": "gzip"})
+        plain = await world.client.get(path, headers={"Accept-Encoding": "identity"})
+
+        assert small.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+        assert int(small.headers["content-length"]) * 3 < int(plain.headers["content-length"])
+        assert list(small.json()) == list(plain.json())
+        assert "Accept-Encoding" in small.headers["vary"] and "Accept-Encoding" in plain.headers["vary"]

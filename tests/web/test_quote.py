@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.core.openai_tokenizer import upstream_count
 from tests.media.images import still
 from tests.world import CHAT, HELLO, World
 
@@ -104,3 +105,19 @@ async def test_what_leaks_state_is_not_sold_and_says_why(world: World, path: str
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (404, "api_not_found")
     assert "store" in error["message"]
+
+
+async def test_a_long_text_is_counted_beside_the_event_loop(world: World):
+    """A text of 200 kB is quoted by its tokens, to the token; one of 300 kB, more than is counted, by its bytes."""
+    text = "The quick brown fox jumps over the lazy dog, because it could. "
+    long, longer = text * (200_000 // len(text)), text * (300_000 // len(text))
+
+    def asking(content: str) -> dict[str, Any]:
+        return {**HELLO, "messages": [{"role": "user", "content": content}]}
+
+    around = (await quoted(world, asking("")))["line_items"][0]["quantity"]
+    counted = (await quoted(world, asking(long)))["line_items"][0]["quantity"]
+    by_bytes = (await quoted(world, asking(longer)))["line_items"][0]["quantity"]
+
+    assert counted - around == upstream_count(long, "o200k_base")
+    assert by_bytes - around == len(longer)

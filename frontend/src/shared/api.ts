@@ -20,6 +20,7 @@ export type {
   EndpointDetail,
   ErrorRow,
   Example,
+  FileField,
   Health,
   JsonValue,
   Model,

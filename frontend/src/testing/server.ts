@@ -1,19 +1,9 @@
 import { http, HttpResponse } from "msw";
 import { setupServer } from "msw/node";
 
-import type { Catalog, Health, Quote } from "../shared/api";
+import type { Catalog, Health } from "../shared/api";
 import { CATALOG } from "./catalog";
-import { ERRORS, HEALTH, endpointDetail } from "./endpoint";
-
-export const QUOTE: Quote = {
-  model: "gpt-4o-mini",
-  amount_sats: 42,
-  max_price_msat: 41_500,
-  typical_price_msat: 3_171,
-  minimum_price_msat: 0,
-  line_items: [],
-  btc_price: { usd: "98412.37", at: "2026-11-23T13:00:00Z", age_seconds: 12 },
-};
+import { ERRORS, HEALTH, QUOTE, endpointDetail } from "./endpoint";
 
 /** Answers what is free with the samples until a test says otherwise. */
 export const server = setupServer(

@@ -59,8 +59,7 @@ class Responses(Protocol):
             reading.complete = True
             return EventKind.USAGE
         if kind in {"error", "response.failed"} or payload.get("error") is not None:
-            reading.usage = usage_of(object_of(payload.get("response")).get("usage")) or reading.usage
-            reading.failed = True
+            reading.failed = True  # what a failed response says it used is not the buyer's to pay
             return EventKind.ERROR
         if kind.endswith(".delta"):
             reading.visible_bytes += text_bytes(payload.get("delta"))

@@ -63,6 +63,7 @@ describe("the parameters", () => {
     expect(rows).toContain("string | at most 128 characters | chooses the price");
     expect(rows).toContain("number | 0 to 2 | ");
     expect(rows).toContain("integer | at least 1 | bounds the most it can cost");
+    expect(rows).toContain("audio file | at most 25 MB | its length is paid");
     expect(within(table).getByText("always sent as false")).toBeVisible();
     expect(screen.getByText("functions", { selector: "dt" }).nextElementSibling).toHaveTextContent(
       "functions is obsolete: use tools.",

@@ -29,7 +29,9 @@ describe("the live call", () => {
 
     await user.click(await screen.findByRole("button", { name: "Copy the call" }));
 
-    expect(await navigator.clipboard.readText()).toBe("curl http://shop.test/openai/v1/chat/completions");
+    expect(await navigator.clipboard.readText()).toContain(
+      "curl http://shop.test/openai/v1/chat/completions",
+    );
     expect(screen.getByRole("button", { name: "Copied the call" })).toBeVisible();
   });
 

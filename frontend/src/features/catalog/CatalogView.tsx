@@ -88,15 +88,19 @@ function sortOf(value: string): SortKey {
   return "listed";
 }
 
-/** Why what a provider has cannot be bought now. */
+/** Which providers cannot be bought now, and why if it is one. */
 function ClosedApis({ apis }: { readonly apis: readonly Api[] }) {
-  return apis
-    .filter(({ available }) => !available)
-    .map((api) => (
-      <Notice key={api.name} look="warn" title={`${api.title} is not for sale right now`}>
-        {api.unavailable_reason} You cannot be charged: no invoice is made until it is back.
-      </Notice>
-    ));
+  const closed = apis.filter(({ available }) => !available);
+  const [first, ...others] = closed;
+  if (first === undefined) return null;
+  const names = new Intl.ListFormat("en").format(closed.map(({ title }) => title));
+  return (
+    <Notice look="warn" title={`${names} ${others.length === 0 ? "is" : "are"} not for sale right now`}>
+      {others.length === 0 ? `${first.unavailable_reason} ` : ""}You cannot be charged: no invoice is made
+      until
+      {others.length === 0 ? " it is" : " they are"} back.
+    </Notice>
+  );
 }
 
 function NothingListed() {

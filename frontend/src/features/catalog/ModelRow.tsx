@@ -2,8 +2,8 @@ import { Link } from "react-router";
 
 import { aboutUsd } from "../../shared/money";
 import { SatsPrice } from "../../shared/ui/Sats";
-import { NoFigure, OtherPrices, PriceAmount, PriceLine } from "./PriceCells";
-import { compactCount } from "./prices";
+import { FurtherPrices, NoFigure, OtherPrices, PriceAmount, PriceLine } from "./PriceCells";
+import { compactCount } from "../../shared/prices";
 import { type Row, endpointPage } from "./rows";
 import { Shutdown } from "./Shutdown";
 
@@ -23,30 +23,30 @@ export function ModelRow({ row, bitcoinUsd, namesApi }: ModelRowProps) {
   return (
     <tr className="border-b border-line align-top last:border-b-0 hover:bg-sunken/60">
       <th scope="row" className="px-4 py-2.5 text-left font-normal">
-        <span className="flex flex-wrap items-center gap-x-2">
-          {first === undefined ? null : (
-            <Link
-              to={endpointPage(first, model)}
-              className="inline-flex min-h-6 items-center font-medium wrap-anywhere underline-offset-4 hover:underline"
-            >
-              {model.id}
-            </Link>
-          )}
+        {first === undefined ? null : (
+          <Link
+            to={endpointPage(first, model)}
+            className="inline-flex min-h-6 items-center font-medium wrap-anywhere underline-offset-4 hover:underline"
+          >
+            {model.id}
+          </Link>
+        )}
+        <span className="flex flex-wrap items-center gap-x-2 text-meta text-ink2">
+          {namesApi ? api.title : null}
           {model.shutdown === null ? null : <Shutdown date={model.shutdown} />}
           {api.available ? null : <NotForSale />}
         </span>
-        {namesApi ? <span className="block text-meta text-ink2">{api.title}</span> : null}
-        <span className="mt-0.5 block text-meta text-ink2 md:hidden">
-          <PriceLine prices={prices} context={model.context} />
+        <span className="block text-meta text-ink2 md:hidden">
+          <PriceLine prices={prices} />
         </span>
       </th>
-      <td className="hidden px-4 py-2.5 text-left text-ink2 md:table-cell">
+      <td className="hidden min-w-36 px-4 py-2.5 text-left text-ink2 md:table-cell">
         <span className="flex flex-wrap gap-x-3">
           {endpoints.map((endpoint) => (
             <Link
               key={endpoint.url}
               to={endpointPage(endpoint, model)}
-              className="inline-flex min-h-6 items-center whitespace-nowrap underline-offset-4 hover:text-ink hover:underline"
+              className="inline-flex min-h-6 items-center underline-offset-4 hover:text-ink hover:underline"
             >
               {endpoint.title}
             </Link>
@@ -59,10 +59,8 @@ export function ModelRow({ row, bitcoinUsd, namesApi }: ModelRowProps) {
             <PriceAmount price={prices.input} />
           </td>
           <td className={FIGURE}>
-            {prices.output === null && prices.others.length > 0 ? null : (
-              <PriceAmount price={prices.output} />
-            )}
-            <OtherPrices prices={prices.others} />
+            <PriceAmount price={prices.output} />
+            <FurtherPrices prices={prices.others} />
           </td>
         </>
       ) : (

@@ -27,14 +27,7 @@ export function ModelTable({ rows, sort, onSort, bitcoinUsd, manyApis }: ModelTa
             <PlainHead align="text-left">Endpoint</PlainHead>
             <PlainHead unit="USD per 1M">Input</PlainHead>
             <PlainHead unit="USD per 1M">Output</PlainHead>
-            <SortableHead
-              up="typical"
-              down="-typical"
-              sort={sort}
-              onSort={onSort}
-              note="500 in + 300 out"
-              right
-            >
+            <SortableHead up="typical" down="-typical" sort={sort} onSort={onSort} note="in sats" right>
               Typical call
             </SortableHead>
             <PlainHead unit="tokens">Context</PlainHead>

@@ -1,7 +1,7 @@
 import type { Price } from "../../shared/api";
 import { priceInSats, priceInUsd } from "../../shared/money";
 import { SatsPrice } from "../../shared/ui/Sats";
-import { type PriceList, compactCount, perText } from "./prices";
+import { type PriceList, perText } from "../../shared/prices";
 
 /** What a table says where there is no figure: never a zero. */
 export function NoFigure({ why }: { readonly why: string }) {
@@ -28,22 +28,6 @@ export function PriceAmount({ price }: { readonly price: Price | null }) {
   );
 }
 
-/** Reading from the cache, and writing to it where that has a price of its own. */
-export function CachedAmount({ prices }: { readonly prices: PriceList }) {
-  const { input, cachedInput, cacheWrite } = prices;
-  const writeDiffers = cacheWrite?.usd !== null && cacheWrite?.usd !== input?.usd;
-  return (
-    <>
-      <PriceAmount price={cachedInput} />
-      {cacheWrite?.usd && writeDiffers ? (
-        <span className="block text-meta whitespace-nowrap text-ink2">
-          write {priceInUsd(cacheWrite.usd)}
-        </span>
-      ) : null}
-    </>
-  );
-}
-
 /** Prices that are not per token, each with what it is for: `$0.02 per call`. */
 export function OtherPrices({ prices }: { readonly prices: readonly Price[] }) {
   return prices.map((price) => (
@@ -56,16 +40,21 @@ export function OtherPrices({ prices }: { readonly prices: readonly Price[] }) {
   ));
 }
 
-interface PriceLineProps {
-  readonly prices: PriceList;
-  /** Tokens, null where the model has no such window. */
-  readonly context: number | null;
+/** Further prices of what is priced per token, small: `image input $10.40`. */
+export function FurtherPrices({ prices }: { readonly prices: readonly Price[] }) {
+  return prices.map((price) =>
+    price.usd === null ? null : (
+      <span key={price.unit} className="block text-meta whitespace-nowrap text-ink2">
+        {price.unit.replace(/_token$/, "").replaceAll("_", " ")} {priceInUsd(price.usd)}
+      </span>
+    ),
+  );
 }
 
-/** The same figures in running text, for narrow screens: `$0.20 in  $0.78 out  128k context`. */
-export function PriceLine({ prices, context }: PriceLineProps) {
-  const window = context === null ? [] : [`${compactCount(context)} context`];
-  const parts = [...tokenParts(prices), ...prices.others.map(otherPart), ...window];
+/** The figures that compare, in running text, for narrow screens: `$0.20 in  $0.78 out`. */
+export function PriceLine({ prices }: { readonly prices: PriceList }) {
+  const perToken = tokenParts(prices);
+  const parts = perToken.length > 0 ? perToken : prices.others.map(otherPart);
   return (
     <span className="flex flex-wrap gap-x-3">
       {parts.map((part) => (
@@ -75,14 +64,11 @@ export function PriceLine({ prices, context }: PriceLineProps) {
   );
 }
 
-function tokenParts({ input, cachedInput, cacheWrite, output }: PriceList): string[] {
-  const write = cacheWrite?.usd === input?.usd ? null : cacheWrite;
-  const named: readonly (readonly [Price | null, string])[] = [
+function tokenParts({ input, output }: PriceList): string[] {
+  const named = [
     [input, "in"],
-    [cachedInput, "cached"],
-    [write, "cache write"],
     [output, "out"],
-  ];
+  ] as const;
   return named.flatMap(([price, name]) =>
     price === null || price.usd === null ? [] : [`${priceInUsd(price.usd)} ${name}`],
   );

@@ -24,7 +24,7 @@ export function SearchField({ value, onChange, found, total }: SearchFieldProps)
       <input
         type="search"
         aria-label="Search the catalog"
-        placeholder="Search models and endpoints"
+        placeholder="Search models"
         autoComplete="off"
         spellCheck={false}
         value={value}

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { CATALOG, apiWith, catalogWith } from "../../testing/catalog";
 import { type Filter, filterIn, paramsOf, shownRows } from "./filter";
-import { compactCount, perText } from "./prices";
+import { compactCount, perText } from "../../shared/prices";
 import { endpointPage, rowsOf } from "./rows";
 
 const ALL: Filter = { words: "", kinds: new Set(), apis: new Set(), sort: "listed" };

@@ -1,7 +1,7 @@
 /** The catalog as rows to show: one per model of a provider, whatever endpoints it answers on at the same price. */
 
 import type { Api, Catalog, Endpoint, Model } from "../../shared/api";
-import { type PriceList, priceList } from "./prices";
+import { type PriceList, priceList } from "../../shared/prices";
 
 export const KINDS = ["text", "embeddings", "images", "audio", "moderation", "other"] as const;
 export type Kind = (typeof KINDS)[number];
@@ -37,9 +37,12 @@ export function kindOf(endpoint: Endpoint): Kind {
   return KIND_OF_PATH.find(([pattern]) => pattern.test(endpoint.path))?.[1] ?? "other";
 }
 
-/** Every row, in the server's order. */
-export function rowsOf(catalog: Catalog): Row[] {
-  return catalog.apis.flatMap(rowsOfApi);
+/** Every row: what can be bought first, else in the server's order. */
+export function rowsOf({ apis }: Catalog): Row[] {
+  return [
+    ...apis.filter(({ available }) => available),
+    ...apis.filter(({ available }) => !available),
+  ].flatMap(rowsOfApi);
 }
 
 /** The page of an endpoint, with a model chosen if one is named. */

@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 
 import type { Endpoint, Model, Price } from "../../shared/api";
 import { aboutUsd, priceInUsd } from "../../shared/money";
+import { compactCount, perText } from "../../shared/prices";
 import { Field, Select } from "../../shared/ui/Field";
 import { SatsPrice } from "../../shared/ui/Sats";
 
@@ -58,12 +59,16 @@ export function CostAside({ endpoint, model, onModel, ending, bitcoinUsd, price 
             )}
           </Line>
           {listed(model.prices).map((line) => (
-            <Line key={line.unit} name={unitText(line)}>
+            <Line key={line.unit} name={unitText(line)} wide={MINOR.has(line.unit)}>
               <PricePair price={line} />
             </Line>
           ))}
           {context === null ? null : <Line name="Context">{tokens(context)}</Line>}
-          {longest === null ? null : <Line name="Longest answer">{tokens(longest)}</Line>}
+          {longest === null ? null : (
+            <Line name="Longest answer" wide>
+              {tokens(longest)}
+            </Line>
+          )}
         </dl>
         {price}
       </div>
@@ -74,12 +79,16 @@ export function CostAside({ endpoint, model, onModel, ending, bitcoinUsd, price 
 interface LineProps {
   readonly name: string;
   readonly note?: string | undefined;
+  /** Left out on phones. */
+  readonly wide?: boolean;
   readonly children: ReactNode;
 }
 
-function Line({ name, note, children }: LineProps) {
+function Line({ name, note, wide = false, children }: LineProps) {
   return (
-    <div className="border-b border-line py-2 text-note md:flex md:items-baseline md:justify-between md:gap-4">
+    <div
+      className={`border-b border-line py-2 text-note md:flex md:items-baseline md:justify-between md:gap-4 ${wide ? "hidden" : ""}`}
+    >
       <dt className="text-ink2">
         {name}
         {note === undefined ? null : <span className="hidden text-meta text-ink3 md:block">{note}</span>}
@@ -102,6 +111,9 @@ function PricePair({ price }: { readonly price: Price }) {
   );
 }
 
+/** What phones leave out. */
+const MINOR: ReadonlySet<string> = new Set(["cached_input_token", "cache_write_token", "reasoning_token"]);
+
 const UNIT_TEXTS: Readonly<Record<string, string>> = {
   input_token: "Input",
   cached_input_token: "Cached input",
@@ -119,17 +131,18 @@ function listed(prices: readonly Price[]): readonly Price[] {
   );
 }
 
-function unitText({ unit, per }: Price): string {
-  const noun = UNIT_TEXTS[unit] ?? `Per ${unit.replaceAll("_", " ")}`;
-  return per === 1 ? noun : `${noun}, 1M`;
+function unitText(price: Price): string {
+  const noun = UNIT_TEXTS[price.unit];
+  const text = noun === undefined ? perText(price) : `${noun}, ${compactCount(price.per)}`;
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+/** `500 in + 300 out tokens`, `60 seconds`: what a typical call is. */
 function typicalText({ typical }: Endpoint): string | undefined {
-  const parts = [
-    ["input_tokens", "in"],
-    ["output_tokens", "out"],
-  ] as const;
-  const said = parts.flatMap(([key, word]) => (typical[key] ? [`${typical[key]} ${word}`] : []));
+  const { seconds, characters, input_tokens: read, output_tokens: written } = typical;
+  if (seconds) return `${seconds} seconds`;
+  if (characters) return `${characters} characters`;
+  const said = [read ? `${read} in` : "", written ? `${written} out` : ""].filter(Boolean);
   return said.length === 0 ? undefined : `${said.join(" + ")} tokens`;
 }
 

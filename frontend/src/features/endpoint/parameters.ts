@@ -1,6 +1,6 @@
 /** The rules of a body as lines to read: JSON Schema in words. */
 
-import type { JsonValue, Parameters } from "../../shared/api";
+import type { FileField, JsonValue, Parameters } from "../../shared/api";
 
 export interface Line {
   readonly name: string;
@@ -22,7 +22,8 @@ export function linesOf(parameters: Parameters): Line[] {
   const names = Object.keys(parameters.properties);
   const required = names.filter((name) => parameters.required.includes(name));
   const optional = names.filter((name) => !parameters.required.includes(name));
-  return [...required, ...optional].map((name) => {
+  const files = Object.entries(parameters.files).map(([name, file]) => fileLine(name, file));
+  const fields = [...required, ...optional].map((name) => {
     const schema = asSchema(parameters.properties[name]);
     return {
       name,
@@ -33,6 +34,14 @@ export function linesOf(parameters: Parameters): Line[] {
       sentAs: sentAsOf(name, parameters),
     };
   });
+  return [...files.filter((line) => line.required), ...fields, ...files.filter((line) => !line.required)];
+}
+
+function fileLine(name: string, { kind, required, max_count, max_bytes }: FileField): Line {
+  const size = `at most ${Math.floor(max_bytes / 1_048_576)} MB`;
+  const limit = max_count === 1 ? size : `at most ${max_count} files, each ${size}`;
+  const price = kind === "audio" ? "its length is paid" : "its size is paid";
+  return { name, required, type: `${kind} file`, limit, price, sentAs: "" };
 }
 
 /** `string`, `array of object`, `string or array`, `one of`. */

@@ -28,11 +28,11 @@ export function isClosed({ apis }: Catalog): boolean {
   return apis.length > 0 && apis.every(({ available }) => !available);
 }
 
-/** How many different models are listed. */
+/** How many different models can be bought now. */
 export function countModels({ apis }: Catalog): number {
   return new Set(
-    apis.flatMap(({ name, endpoints }) =>
-      endpoints.flatMap(({ models }) => models.map(({ id }) => `${name} ${id}`)),
+    apis.flatMap(({ name, available, endpoints }) =>
+      (available ? endpoints : []).flatMap(({ models }) => models.map(({ id }) => `${name} ${id}`)),
     ),
   ).size;
 }

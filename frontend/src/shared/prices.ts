@@ -1,6 +1,6 @@
 /** The lines of a price list by what they count, and what each is for in words. */
 
-import type { Price } from "../../shared/api";
+import type { Price } from "./api";
 
 /** Prices per token by what they count, and all others in the server's order. */
 export interface PriceList {
@@ -28,6 +28,7 @@ export function priceList(prices: readonly Price[]): PriceList {
 
 /** `per call`, `per 1M characters`: what a price is for, from the server's unit. */
 export function perText({ unit, per }: Pick<Price, "unit" | "per">): string {
+  if (unit === "second" && per === 60) return "per minute";
   const noun = unit.replaceAll("_", " ");
   return per === 1 ? `per ${noun}` : `per ${compactCount(per)} ${noun}s`;
 }
