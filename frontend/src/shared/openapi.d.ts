@@ -1031,7 +1031,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description `invalid_json`, `invalid_form`, `missing_required_field`, `invalid_field_type`, `invalid_field_value`, `model_not_supported`, `invalid_payment`, `payment_already_used` */
+        /** @description `invalid_json`, `invalid_form`, `missing_required_field`, `invalid_field_type`, `invalid_field_value`, `model_not_supported`, `invalid_payment`, `payment_already_used`, `content_blocked` */
         400: {
             headers: {
                 [name: string]: unknown;
