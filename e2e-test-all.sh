@@ -6,7 +6,7 @@
 # top-up, claim, refill and rotation of a token. One line for each check, a table, and a count.
 #
 #   REGEX, --only REGEX   only endpoints whose address matches, as /openai/v1/chat/completions, and /topup
-#   --max-sats N          pay at most so many sats in all, the network's fees included (500). An invoice above what is
+#   --max-sats N          pay at most so many sats in all, the network's fees included (1000). An invoice above what is
 #                         left is not paid
 #
 # environment:

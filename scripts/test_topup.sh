@@ -5,7 +5,7 @@
 # refuses, then the whole life of a token: bought, claimed, claimed twice, used, refilled and rotated. One line for each
 # check, a table, and a count.
 #
-#   --max-sats N   pay at most so many sats in all, the network's fees included (500). An invoice above what is left is
+#   --max-sats N   pay at most so many sats in all, the network's fees included (1000). An invoice above what is left is
 #                  not paid
 #
 # environment:

@@ -108,7 +108,7 @@ async def test_a_good_site_passes_everything(world: World):
     outgoing = world.parts.ledger("payer")["outgoing"]
     invoices = sum(row["amount_msat"] for row in outgoing) // 1_000
     fees = sum(row["fees_msat"] // 1_000 for row in outgoing)
-    assert f"paid {invoices} sat and {fees} sat of fees, of 500 sat at most" in ran.out
+    assert f"paid {invoices} sat and {fees} sat of fees, of 1000 sat at most" in ran.out
 
 
 async def test_one_endpoint_in_every_detail_keeps_its_secrets(world: World):
