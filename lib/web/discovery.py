@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from lib.core.errors import ApiError, Code
 from lib.core.examples import examples_of, guides
 from lib.services import Services
 from lib.web.catalog_view import endpoint_view, typical_msat
+from lib.web.codings import packed
 from lib.web.contract import EndpointDetail, ErrorTable, Guides
 from lib.web.openapi import openapi_document
 from lib.web.replies import Json, TellingRoute
@@ -32,9 +34,10 @@ async def get_openapi(request: Request) -> Response:
     services, state = services_of(request), request.app.state
     made: tuple[object, bytes] | None = getattr(state, "openapi", None)
     if made is None or made[0] is not services.catalog:
-        document = openapi_document(request.app, services.catalog, services.settings.config.title)
+        title = services.settings.config.title
+        document = await asyncio.to_thread(openapi_document, request.app, services.catalog, title)
         made = state.openapi = (services.catalog, orjson.dumps(document))
-    return Response(made[1], media_type="application/json", headers=KEPT)
+    return packed(request, Response(made[1], media_type="application/json", headers=KEPT))
 
 
 @router.get("/api/errors", response_model=ErrorTable)
@@ -45,7 +48,7 @@ async def get_errors() -> Json:
 
 
 @router.get("/api/catalog/{api}/{path:path}", response_model=EndpointDetail)
-async def get_endpoint(request: Request, api: str, path: str) -> Json:
+async def get_endpoint(request: Request, api: str, path: str) -> Response:
     """One endpoint in full: prices, the rules of its body, and programs that call it."""
     services = services_of(request)
     place = services.catalog.find("POST", f"/{api}/{path}")
@@ -58,7 +61,7 @@ async def get_endpoint(request: Request, api: str, path: str) -> Json:
         "parameters": _parameters(place.endpoint),
         "examples": examples,
     }
-    return Json(body, headers={"Cache-Control": "no-cache"})
+    return packed(request, Json(body, headers={"Cache-Control": "no-cache"}))
 
 
 @router.get("/api/examples", response_model=Guides)

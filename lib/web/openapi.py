@@ -63,6 +63,7 @@ def openapi_document(app: FastAPI, catalog: Catalog, title: str) -> dict[str, An
     )
     components.update(ours["$defs"])
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    document["components"]["responses"] = _refusals()
     document["x-service-info"] = {"categories": ["ai"], "docs": {"homepage": "/docs", "llms": "/llms.txt"}}
     bodies = _Bodies(components)
     for api in catalog.apis.values():
@@ -124,12 +125,7 @@ def _paid(rules: schema.Endpoint, path: str, api: schema.Api, bodies: _Bodies) -
         "requestBody": {"required": True, "content": {name: {"schema": bodies.of(rules, name)} for name in sent_as}},
         "responses": {
             "200": {"description": "The answer.", "headers": _headers(ANSWER_HEADERS), "content": answer},
-            "402": {
-                "description": "Pay the invoice and send the request again with the credential.",
-                "headers": _headers(CHALLENGE_HEADERS),
-                "content": {"application/json": {"schema": {"$ref": COMPONENT.format(model="PaymentRequired")}}},
-            },
-            **{str(status): _error(status) for status in ERROR_STATUSES},
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in (402, *ERROR_STATUSES)},
         },
     }
 
@@ -140,6 +136,16 @@ def _file(rules: schema.FileField) -> dict[str, Any]:
     return one if rules.max_count == 1 else {"anyOf": [one, several]}
 
 
+def _refusals() -> dict[str, Any]:
+    """What every paid call can answer beside success, by status."""
+    challenge = {
+        "description": "Pay the invoice and send the request again with the credential.",
+        "headers": _headers(CHALLENGE_HEADERS),
+        "content": {JSON: {"schema": {"$ref": COMPONENT.format(model="PaymentRequired")}}},
+    }
+    return {"402": challenge, **{str(status): _error(status) for status in ERROR_STATUSES}}
+
+
 def _headers(described: dict[str, str]) -> dict[str, Any]:
     return {name: {"description": text, "schema": {"type": "string"}} for name, text in described.items()}
 
@@ -148,5 +154,5 @@ def _error(status: int) -> dict[str, Any]:
     codes = ", ".join(f"`{code.code}`" for code in Code if code.value.status == status)
     return {
         "description": codes,
-        "content": {"application/json": {"schema": {"$ref": COMPONENT.format(model="ErrorBody")}}},
+        "content": {JSON: {"schema": {"$ref": COMPONENT.format(model="ErrorBody")}}},
     }

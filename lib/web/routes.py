@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from lib.core import credential
 from lib.core.errors import ApiError, Code
 from lib.services import Services
 from lib.web.catalog_view import catalog_view, models_view
+from lib.web.codings import packed
 from lib.web.contract import Catalog, Health, Live, ModelList
 from lib.web.contract_money import Balance, ErrorBody
 from lib.web.replies import NOT_STORED, Json, TellingRoute
@@ -23,9 +25,9 @@ def services_of(request: Request) -> Services:
 
 
 @router.get("/api/catalog", response_model=Catalog)
-async def get_catalog(request: Request) -> Json:
+async def get_catalog(request: Request) -> Response:
     """What is sold, at the prices of this moment."""
-    return Json(catalog_view(services_of(request)), headers={"Cache-Control": "no-cache"})
+    return packed(request, Json(catalog_view(services_of(request)), headers={"Cache-Control": "no-cache"}))
 
 
 @router.get("/v1/models", response_model=ModelList)

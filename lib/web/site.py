@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from lib.core.catalog import Catalog
+from lib.web.codings import accepted_codings
 from lib.web.page_head import with_head
 
 CONTENT_SECURITY_POLICY = (
@@ -83,14 +84,3 @@ class Site:
 
     def _is_file(self, path: str) -> bool:
         return self._files.lookup_path(path)[1] is not None and (self._dist / path).is_file()
-
-
-def accepted_codings(header: str) -> set[str]:
-    """The content codings that an Accept-Encoding names and does not forbid with `q=0`."""
-    found: set[str] = set()
-    for part in header.lower().split(","):
-        name, _, parameter = part.partition(";")
-        weight = parameter.strip().removeprefix("q=").strip()
-        if weight.rstrip("0") not in {"0.", "."} and weight != "0":
-            found.add(name.strip())
-    return found

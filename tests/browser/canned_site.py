@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -120,15 +120,24 @@ def _application(site: CannedSite) -> Starlette:
             Route("/api/catalog", site.answer_catalog),
             Route("/api/catalog/{path:path}", site.answer_endpoint),
             Route("/api/health", site.answer_health),
-            Route("/api/errors", lambda _: JSONResponse({"errors": FREE["errors"]})),
-            Route("/api/examples", lambda _: JSONResponse({"examples": FREE["guides"]})),
-            Route("/api/quote/{path:path}", lambda _: JSONResponse(FREE["quote"]), methods=["POST"]),
+            Route("/api/errors", _answering({"errors": FREE["errors"]})),
+            Route("/api/examples", _answering({"examples": FREE["guides"]})),
+            Route("/api/quote/{path:path}", _answering(FREE["quote"]), methods=["POST"]),
             Route("/openai/{path:path}", site.answer_call, methods=["POST"]),
             Mount("/assets", StaticFiles(directory=DIST / "assets")),
             Route("/{path:path}", _page),
         ],
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=_with_content_policy)],
     )
+
+
+def _answering(body: Any) -> Callable[[Request], Awaitable[Response]]:
+    """A route that always says the same."""
+
+    async def answer(_request: Request) -> Response:
+        return JSONResponse(body)
+
+    return answer
 
 
 async def _page(request: Request) -> Response:

@@ -26,7 +26,10 @@ async def document_of(world: World) -> dict[str, Any]:
 def faults(document: dict[str, Any], path: str, answer: httpx.Response) -> list[str]:
     """Where an answer differs from what the document says of this path, method and status."""
     operation = document["paths"][path][answer.request.method.lower()]
-    shape = operation["responses"][str(answer.status_code)]["content"][JSON]["schema"]
+    told = operation["responses"][str(answer.status_code)]
+    if "$ref" in told:
+        told = document["components"]["responses"][told["$ref"].rpartition("/")[2]]
+    shape = told["content"][JSON]["schema"]
     validator = jsonschema_rs.Draft202012Validator({**shape, "components": document["components"]})
     return [f"{path} {answer.status_code}: {error.message}" for error in validator.iter_errors(answer.json())]
 
@@ -168,3 +171,15 @@ async def test_the_document_follows_a_catalog_that_is_exchanged(world: World):
     assert CHAT in after["paths"] and "/openai/v1/embeddings" in before["paths"]
     assert "/openai/v1/embeddings" not in after["paths"]
     assert (await world.client.post(CHAT, json=HELLO)).status_code == 402
+
+
+async def test_large_free_answers_are_compressed_for_who_can_read_that(world: World):
+    """And plain for who cannot; caches are told to look."""
+    for path in ("/openapi.json", "/api/catalog", f"/api/catalog{CHAT}"):
+        small = await world.client.get(path, headers={"Accept-Encoding": "gzip"})
+        plain = await world.client.get(path, headers={"Accept-Encoding": "identity"})
+
+        assert small.headers["content-encoding"] == "gzip" and "content-encoding" not in plain.headers
+        assert int(small.headers["content-length"]) * 3 < int(plain.headers["content-length"])
+        assert list(small.json()) == list(plain.json())
+        assert "Accept-Encoding" in small.headers["vary"] and "Accept-Encoding" in plain.headers["vary"]

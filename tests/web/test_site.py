@@ -13,8 +13,8 @@ import pytest
 
 from lib.services import Current
 from lib.web.app import create_app
+from lib.web.codings import accepted_codings
 from lib.web.page_head import PAGES
-from lib.web.site import accepted_codings
 from tests.world import World, serving
 
 INDEX = (

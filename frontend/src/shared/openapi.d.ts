@@ -1030,7 +1030,104 @@ export interface components {
             next_cursor: number | null;
         };
     };
-    responses: never;
+    responses: {
+        /** @description `invalid_json`, `invalid_form`, `missing_required_field`, `invalid_field_type`, `invalid_field_value`, `model_not_supported`, `invalid_payment`, `payment_already_used`, `content_blocked` */
+        400: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description `invalid_token`, `missing_token`, `invalid_l402` */
+        401: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description Pay the invoice and send the request again with the credential. */
+        402: {
+            headers: {
+                /** @description L402 macaroon="…", invoice="lnbc…", version="0", token="…" */
+                "WWW-Authenticate"?: string;
+                /** @description What the invoice asks for. */
+                "X-Price-Sats"?: string;
+                /** @description Of the invoice, in hex. */
+                "X-Payment-Hash"?: string;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["PaymentRequired"];
+            };
+        };
+        /** @description `account_frozen` */
+        403: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description `payment_in_progress`, `balance_not_empty` */
+        409: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description `request_too_large` */
+        413: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description `rate_limited` */
+        429: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description `internal_error` */
+        500: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description `upstream_error` */
+        502: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+        /** @description `topup_unavailable`, `phoenix_unavailable`, `rate_unavailable`, `upstream_unavailable`, `upload_unavailable`, `ledger_unavailable`, `ledger_restored` */
+        503: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -1070,6 +1167,16 @@ export type Refilled = components['schemas']['Refilled'];
 export type Token = components['schemas']['Token'];
 export type TopupRules = components['schemas']['TopupRules'];
 export type Usage = components['schemas']['Usage'];
+export type Response400 = components['responses']['400'];
+export type Response401 = components['responses']['401'];
+export type Response402 = components['responses']['402'];
+export type Response403 = components['responses']['403'];
+export type Response409 = components['responses']['409'];
+export type Response413 = components['responses']['413'];
+export type Response429 = components['responses']['429'];
+export type Response500 = components['responses']['500'];
+export type Response502 = components['responses']['502'];
+export type Response503 = components['responses']['503'];
 export type $defs = Record<string, never>;
 export interface operations {
     post_topup_topup_post: {
