@@ -55,6 +55,7 @@ def set_up(form: Form | None = None, stream: TextIO = sys.stderr) -> None:
     access.propagate = False
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what a form lacks is told to its sender
 
 
 class JsonLines(logging.Formatter):

@@ -33,13 +33,15 @@ def kept() -> Iterator[None]:
     told = logging.logThreads, logging.logProcesses, logging.logMultiprocessing
     level, handlers = root.level, root.handlers[:]
     uvicorn = logging.getLogger("uvicorn")
-    others = uvicorn.handlers[:], uvicorn.propagate
+    others, error = (uvicorn.handlers[:], uvicorn.propagate), logging.getLogger("uvicorn.error")
+    error_level = error.level
     yield
     root.setLevel(level)
     root.handlers[:] = handlers
     logging.raiseExceptions = raising
     logging.logThreads, logging.logProcesses, logging.logMultiprocessing = told
     uvicorn.handlers[:], uvicorn.propagate = others
+    error.setLevel(error_level)
 
 
 def record(message: str, *arguments: Any, fault: BaseException | None = None, **fields: Any) -> logging.LogRecord:
@@ -117,6 +119,7 @@ def test_the_request_is_named_on_every_line_while_it_is_served():
 def test_every_logger_tells_in_one_form():
     """uvicorn's too, which has handlers of its own; requests to the node are not told one by one."""
     stream = io.StringIO()
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO)
     logging.getLogger("uvicorn").addHandler(logging.StreamHandler(stream))
     logs.set_up(stream=stream)
     logs.set_up(stream=stream)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 class MeterBusy(Exception):
-    """Every worker is busy, and stayed so."""
+    """No worker is free, or none can be started."""
 
 
 class AudioMeter:
@@ -37,6 +37,7 @@ class AudioMeter:
         self._free = asyncio.Semaphore(workers)
         self._idle: list[_Worker] = []
         self._measure_seconds = measure_seconds
+        self._closed = False
 
     async def measure(self, fileno: int, start: int, size: int) -> Recording:
         """Measure a recording in an open file. Raises UnusableRecording, or MeterBusy."""
@@ -55,7 +56,8 @@ class AudioMeter:
         return [worker.pid for worker in self._idle]
 
     async def aclose(self) -> None:
-        """End the workers that wait. One that measures is ended by who waits for it."""
+        """End the workers that wait. One that measures is ended once it has answered."""
+        self._closed = True
         while self._idle:
             await self._idle.pop().end()
 
@@ -66,14 +68,21 @@ class AudioMeter:
             async with asyncio.timeout(self._measure_seconds):
                 worker = worker or await _Worker.start()
                 answer = await worker.ask(fileno, {"start": start, "size": size})
-        except (TimeoutError, OSError) as error:
-            log.warning("a recording could not be measured: %s", type(error).__name__)
+        except (TimeoutError, OSError):
+            pass
         finally:
             if worker is not None and answer is None:
                 await worker.end()
-        if worker is None or answer is None:
+        if worker is None:
+            log.error("no process that measures recordings can be started")
+            raise MeterBusy
+        if answer is None:
+            log.warning("a measuring process was ended over a recording of %d bytes", size)
             raise UnusableRecording("it cannot be measured")
-        self._idle.append(worker)
+        if self._closed:  # its services were exchanged for others meanwhile
+            await worker.end()
+        else:
+            self._idle.append(worker)
         if "unusable" in answer:
             raise UnusableRecording(answer["unusable"])
         return Recording(answer["kind"], answer["seconds"])
@@ -95,7 +104,13 @@ class _Worker:
             command = (sys.executable, "-m", "lib.media.audio_worker", str(theirs.fileno()))
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *command, cwd=ROOT, env={"PATH": os.defpath}, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+                    *command,
+                    cwd=ROOT,
+                    env={"PATH": os.defpath},
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
                 )
             except BaseException:
                 ours.close()  # a process that was begun all the same ends by itself: nobody is there

@@ -309,6 +309,9 @@ async def test_every_state_of_the_dialog_is_usable_by_all(world: World):
     async with visiting(world, CHAT_PAGE) as visitor:
         await visitor.button(PAY_AND_RUN).wait_for()
         faults = await visitor.faults_in_every_look()
+        await visitor.page.get_by_text("More settings", exact=True).click()
+        await expect(visitor.page.get_by_label("Temperature")).to_be_visible()
+        faults += await visitor.faults_in_every_look()
         await ask_to_pay(visitor)
         faults += await visitor.faults_in_every_look()
         await visitor.press("Connect a wallet by its link")

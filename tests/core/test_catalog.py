@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ import pytest
 
 from lib import config
 from lib.core import catalog, order
+from lib.core.catalog import Catalog
 from lib.core.errors import ApiError, Code
 from lib.core.money import Rate
 from lib.core.units import Unit
@@ -77,16 +79,18 @@ def test_a_model_is_sold_until_the_day_upstream_turns_it_off():
 
 def test_what_ends_is_told_in_time():
     """An example whose model ends within 30 days, and from its day on the model itself; nothing before."""
-    about = "gpt-4o-mini, which ends on 2027-01-14"
+    api = SHOP.apis["anthropic"]
+    [(key, endpoint)] = api.endpoints.items()
+    shown = str(endpoint.rules.example.model)
+    models = {**endpoint.models, shown: replace(endpoint.models[shown], shutdown=date(2027, 1, 14))}
+    shop = Catalog({"anthropic": replace(api, endpoints={key: replace(endpoint, models=models)})}, None)
+    example = f"anthropic/v1/messages: its example uses {shown}, which ends on 2027-01-14"
 
-    def told(day: date) -> list[str]:
-        return [said for said in SHOP.ending(day) if "chat/completions" in said and "gpt-4o-mini" in said]
-
-    assert told(date(2026, 12, 14)) == []
-    assert told(date(2026, 12, 15)) == [f"openai/v1/chat/completions: its example uses {about}"]
-    assert told(date(2027, 1, 14)) == [
-        "openai/v1/chat/completions: gpt-4o-mini ended on 2027-01-14 and is not sold: take it out",
-        f"openai/v1/chat/completions: its example uses {about}",
+    assert shop.ending(date(2026, 12, 14)) == []
+    assert shop.ending(date(2026, 12, 15)) == [example]
+    assert shop.ending(date(2027, 1, 14)) == [
+        f"anthropic/v1/messages: {shown} ended on 2027-01-14 and is not sold: take it out",
+        example,
     ]
 
 

@@ -22,8 +22,10 @@ from tests.world import CHAT, STREAM
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 FIRST = b'"content":'
-SLOW = {"chunks": 20, "chunk_delay_ms": 50}
-"""A second."""
+SLOW = {"chunks": 60, "chunk_delay_ms": 50}
+"""Three seconds."""
+APART_SECONDS = 1.0
+"""At any moment one of three such streams has two seconds to go."""
 FAILS_AS_A_SERVICE = "import os, sys\nif os.environ.get('LISTEN_FDS'):\n    sys.exit('broken as a service')\n"
 DONE, NOTHING_CHANGED, ROLLED_BACK, LOOK_NOW = 0, 1, 3, 4
 
@@ -45,7 +47,7 @@ async def serving(machine: Machine) -> Machine:
 
 @asynccontextmanager
 async def bystanders(machine: Machine) -> AsyncGenerator[tuple[Calls, Calls]]:
-    """Callers without money, and streams of a second, for as long as the block lasts.
+    """Callers without money, and streams of three seconds, for as long as the block lasts.
 
     Afterwards: nobody was refused or cut, and each stream was charged once.
     """
@@ -56,7 +58,7 @@ async def bystanders(machine: Machine) -> AsyncGenerator[tuple[Calls, Calls]]:
     price = paid_for - await machine.balance_msat(token)
     async with (
         calling(machine.world.url) as calls,
-        calling(machine.world.url, STREAM, authorization=token) as streams,
+        calling(machine.world.url, STREAM, authorization=token, apart_seconds=APART_SECONDS) as streams,
     ):
         yield calls, streams
 

@@ -144,8 +144,9 @@ async def test_disk_full(tmp_path: Path):
         paid = await watch.world.buy()
         ledger = watch.services.ledger
         assert isinstance(ledger, SqliteLedger)
-        full = await ledger._writer.run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
-        await ledger._writer.run(lambda db: db.execute(f"PRAGMA max_page_count = {full}"))
+        file = ledger._writer  # pyright: ignore[reportPrivateUsage]
+        full = await file.run(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+        await file.run(lambda db: db.execute(f"PRAGMA max_page_count = {full}"))
         answer = await watch.world.ask(paid=paid)
         for _ in range(CALLS_MAX):
             if answer.status_code != 200:
@@ -156,7 +157,7 @@ async def test_disk_full(tmp_path: Path):
         watch.log("database or disk is full")
         await watch.metrics(**{'refusals_total{code="ledger_unavailable"}': 1})
         await watch.console("server", "parts", "ledger", "detail")
-        await ledger._writer.run(lambda db: db.execute("PRAGMA max_page_count = 1073741823"))
+        await file.run(lambda db: db.execute("PRAGMA max_page_count = 1073741823"))
         async with asyncio.timeout(60):
             while (await watch.world.ask(paid=paid)).status_code != 200:
                 await asyncio.sleep(0.05)

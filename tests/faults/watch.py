@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +42,7 @@ def _series(name: str, labels: dict[str, str]) -> str:
 
 def in_short(answer: httpx.Response) -> str:
     """As a buyer sees it."""
-    if answer.status_code == httpx.codes.OK:
+    if answer.status_code == 200:
         return "200"
     return f"{answer.status_code} `{answer.json()['error']['code']}`"
 
@@ -108,7 +108,7 @@ def _up_to(text: str, end: str) -> str:
 
 
 @contextmanager
-def listening() -> Iterator[io.StringIO]:
+def listening() -> Generator[io.StringIO]:
     """Everything that is told to the log, as the server writes it."""
     stream, root = io.StringIO(), logging.getLogger()
     handler = logging.StreamHandler(stream)

@@ -139,6 +139,17 @@ async def test_a_buyer_who_leaves_ends_the_measuring(meter: AudioMeter):
     assert hanging not in meter.waiting_pids()
 
 
+async def test_a_meter_that_is_closed_keeps_no_process():
+    """A configuration was exchanged while a recording was measured: it is answered, and its process ends."""
+    meter = AudioMeter(workers=1)
+    measuring = asyncio.create_task(measure(meter, tone("mp3", 1)))
+    await asyncio.sleep(0)
+    await meter.aclose()
+
+    assert (await measuring).seconds == 2
+    assert meter.waiting_pids() == []
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="reads what Linux says of a process")  # noqa: PTH112
 async def test_the_measuring_process_has_no_secrets_and_little_power(meter: AudioMeter):
     """None of our environment, no more memory than a gibibyte, no file that grows."""

@@ -1,4 +1,4 @@
-"""Providers that depart from OpenAI, over real sockets: their usage is charged, and what a call costs us is not told."""
+"""Providers that depart from OpenAI, over real sockets: their usage is charged, what a call costs us is not told."""
 
 from __future__ import annotations
 

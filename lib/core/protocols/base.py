@@ -6,6 +6,7 @@ A protocol is stateless and does no I/O. The ones that are sold are listed in li
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import orjson
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from lib.core.protocols.images import Found
     from lib.core.schema import Endpoint
 
+NO_PARAMETERS: Mapping[str, Any] = MappingProxyType({})
+"""Of a request whose answers look alike, whatever it says."""
 TOKENS_PER_PIECE = 32
 """What upstream adds to a message or tool at most."""
 QUOTES = 2
@@ -153,7 +156,7 @@ class Protocol:
             return EventKind.ERROR
         return EventKind.TEXT
 
-    def read_whole(self, body: bytes, parameters: Mapping[str, Any]) -> Reading:
+    def read_whole(self, body: bytes, parameters: Mapping[str, Any] = NO_PARAMETERS) -> Reading:
         """Read a whole answer to `parameters`. A body that is no JSON object counts as failed."""
         reading = Reading()
         try:

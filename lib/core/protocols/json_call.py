@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lib.core.protocols.base import Protocol
+from lib.core.protocols.base import NO_PARAMETERS, Protocol
 from lib.core.usage import Reading
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class JsonCall(Protocol):
     name = "json"
     meters = False
 
-    def read_whole(self, body: bytes, parameters: Mapping[str, Any]) -> Reading:
+    def read_whole(self, body: bytes, parameters: Mapping[str, Any] = NO_PARAMETERS) -> Reading:
         """Some APIs answer with an array."""
         try:
             document: object = orjson.loads(body)

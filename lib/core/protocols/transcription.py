@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil, isfinite
 from typing import TYPE_CHECKING, Any
 
-from lib.core.protocols.base import Demand, Protocol
+from lib.core.protocols.base import NO_PARAMETERS, Demand, Protocol
 from lib.core.sse import EventKind
 from lib.core.units import Unit
 from lib.core.usage import Reading, Usage, object_of, text_bytes
@@ -51,7 +51,7 @@ class Transcription(Protocol):
             return EventKind.USAGE
         return EventKind.TEXT
 
-    def read_whole(self, body: bytes, parameters: Mapping[str, Any]) -> Reading:
+    def read_whole(self, body: bytes, parameters: Mapping[str, Any] = NO_PARAMETERS) -> Reading:
         """Subtitles and plain text are answers as they are, silence included."""
         if parameters.get("response_format") in TEXTS:
             return Reading(complete=True)

@@ -19,7 +19,7 @@ export function Settings({ properties, shown, draft, onChange }: SettingsProps) 
     return rule === null ? [] : [{ name, rule }];
   });
   return (
-    <div className="grid gap-x-4 gap-y-3 sm:grid-cols-2">
+    <div className="grid grid-cols-2 items-end gap-x-3 gap-y-3">
       {simple.map(({ name, rule }) => (
         <Setting
           key={name}

@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 
 import { Refused, ask } from "../../shared/request";
 
-const SETTLES_MS = 450;
+const SETTLES_MS = 700;
 
 export interface Quote {
   readonly amount_sats: number;
