@@ -21,6 +21,7 @@ from lib.core.catalog import Catalog, Place
 from lib.core.money import BtcPrice, Msat
 from lib.core.order import Order, order_of
 from lib.core.protocols.base import Demand
+from lib.core.units import Unit
 from lib.core.usage import Reading, Usage
 from lib.media.image_size import size_of
 from tests.world import ROOT
@@ -114,7 +115,7 @@ def summed(text: str) -> Decimal:
 
 def quantities(text: str) -> dict[str, int]:
     """`8 in, 17 out`."""
-    found = re.findall(r"([\d,]+?) (in|cached|written|image|out|thought)\b", text)
+    found = re.findall(r"([\d,]+?) (in|cached|written|image|out|thought|seconds|characters)\b", text)
     return {unit: int(number(many)) for many, unit in found}
 
 
@@ -125,8 +126,17 @@ def test_there_is_an_example_of_everything_that_is_billed():
     """And of every level that a markup or a minimum can stand at."""
     assert len(ROWS) >= 25
     used = {unit for row in ROWS if "used" in row.columns for unit in quantities(row["used"])}
-    assert used == {"in", "cached", "written", "image", "out", "thought"}
-    for word in ("per_call:", "flat: {sats", "flat: {usd", "long_context:", "    markup:", "        minimum_msat:"):
+    assert used == {"in", "cached", "written", "image", "out", "thought", "seconds", "characters"}
+    for word in (
+        "per_call:",
+        "per_minute:",
+        "per_million_characters:",
+        "flat: {sats",
+        "flat: {usd",
+        "long_context:",
+        "    markup:",
+        "        minimum_msat:",
+    ):
         assert any(word in row.shop for row in ROWS), word
 
 
@@ -136,8 +146,8 @@ def test_a_charge_is_what_the_page_says(row: Row, tmp_path: Path):
     used = quantities(row["used"])
     assert row["used"].count(",") == sum(f"{many:,}".count(",") for many in used.values()) + len(used) - 1
     usage = Usage(
-        used["in"],
-        used["out"],
+        used.get("in", 0),
+        used.get("out", 0),
         used.get("cached", 0),
         used.get("written", 0),
         used.get("thought", 0),
@@ -146,7 +156,9 @@ def test_a_charge_is_what_the_page_says(row: Row, tmp_path: Path):
     order = order_for(row, tmp_path)
     said = Msat(int(number(row["charge"].removesuffix(" msat"))))
 
-    cost = pricing.cost(order, Reading(usage=usage, complete=True), AT_100_000_USD, ROOMY)
+    measured = {Unit.SECOND: used.get("seconds", 0), Unit.CHARACTER: used.get("characters", 0)}
+
+    cost = pricing.cost(order, Reading(usage=usage, complete=True, measured=measured), AT_100_000_USD, ROOMY)
 
     exact = Msat(math.ceil(summed(row["sum in msat"])))
     assert cost.charge == said

@@ -10,9 +10,9 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from lib.core.catalog import Catalog
+from lib.services import Services
 from lib.web.codings import accepted_codings
-from lib.web.page_head import with_head
+from lib.web.page_head import Shop, with_head
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -64,10 +64,10 @@ class Site:
             text = (self._dist / "index.html").read_text(encoding="utf-8")
         except FileNotFoundError:
             return HTMLResponse(NOT_BUILT, status_code=503)
-        catalog: Catalog = scope["app"].state.services.catalog
-        title: str = scope["app"].state.services.settings.config.title
+        services: Services = scope["app"].state.services
         origin = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}"
-        page = with_head(text, scope["path"], catalog, title, origin)
+        shop = Shop(services.settings.config.title, services.settings.demo, origin)
+        page = with_head(text, scope["path"], services.catalog, shop)
         return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
     async def _file(self, path: str, scope: Scope) -> Response:

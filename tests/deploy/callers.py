@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from tests.world import CHAT, HELLO
 
+CALLERS = 3
 PAUSE_SECONDS = 0.01
 LAST_PIECE = b"data: [DONE]"
 
@@ -29,12 +30,16 @@ class Calls:
 
 @asynccontextmanager
 async def calling(
-    url: str, body: Mapping[str, Any] = HELLO, authorization: str = "", callers: int = 3
+    url: str, body: Mapping[str, Any] = HELLO, authorization: str = "", apart_seconds: float = 0.0
 ) -> AsyncGenerator[Calls]:
-    """Call for as long as the block lasts; calls that run at its end are waited for."""
+    """Call for as long as the block lasts; calls that run at its end are waited for.
+
+    Callers begin apart, so that long calls do not all end at once.
+    """
     calls, over = Calls(), asyncio.Event()
     request = _request(url, json.dumps(body).encode(), authorization)
-    tasks = [asyncio.create_task(_call(url, request, calls, over)) for _ in range(callers)]
+    begins = [number * apart_seconds for number in range(CALLERS)]
+    tasks = [asyncio.create_task(_call(url, request, calls, over, after)) for after in begins]
     try:
         yield calls
     finally:
@@ -51,8 +56,9 @@ def _request(url: str, content: bytes, authorization: str) -> bytes:
     return head.encode() + content
 
 
-async def _call(url: str, request: bytes, calls: Calls, over: asyncio.Event) -> None:
+async def _call(url: str, request: bytes, calls: Calls, over: asyncio.Event, after_seconds: float) -> None:
     address = urlsplit(url)
+    await asyncio.sleep(after_seconds)
     while not over.is_set():
         started = time.monotonic()
         try:

@@ -24,7 +24,8 @@ from tests.world import ROOT, STREAM
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-SLOW = {"chunks": 20, "chunk_delay_ms": 50}
+SLOW = {"chunks": 60, "chunk_delay_ms": 50}
+"""Three seconds."""
 GIT = ("git", "-c", "user.name=Operator", "-c", "user.email=operator@example.com")
 
 
@@ -151,7 +152,7 @@ async def test_from_an_empty_server_to_a_roll_back(operator: Operator):
     refused = await operator.deploy()
     assert refused.code == 1 and "not committed" in refused.complained
     operator.commit("The second release")
-    async with calling(machine.world.url) as calls, calling(machine.world.url, STREAM, token) as streams:
+    async with calling(machine.world.url) as calls, calling(machine.world.url, STREAM, token, 1.0) as streams:
         done = await operator.deploy()
     second = machine.current
     assert done.code == 0, done.said + done.complained

@@ -12,18 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from lib.config import read_config
 from lib.demo.parts import demo_parts
 from lib.store.sqlite import SqliteLedger
 from tests.deploy.callers import Calls, calling
 from tests.deploy.machine import Machine, machine_at
 from tests.paid.raw_client import RawCall, raw_call
-from tests.world import CHAT, STREAM
+from tests.world import CHAT, ROOT, STREAM
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 FIRST = b'"content":'
-SLOW = {"chunks": 20, "chunk_delay_ms": 50}
-"""A second."""
+SLOW = {"chunks": 60, "chunk_delay_ms": 50}
+"""Three seconds."""
+APART_SECONDS = 1.0
+"""At any moment one of three such streams has two seconds to go."""
 FAILS_AS_A_SERVICE = "import os, sys\nif os.environ.get('LISTEN_FDS'):\n    sys.exit('broken as a service')\n"
 DONE, NOTHING_CHANGED, ROLLED_BACK, LOOK_NOW = 0, 1, 3, 4
 
@@ -45,7 +48,7 @@ async def serving(machine: Machine) -> Machine:
 
 @asynccontextmanager
 async def bystanders(machine: Machine) -> AsyncGenerator[tuple[Calls, Calls]]:
-    """Callers without money, and streams of a second, for as long as the block lasts.
+    """Callers without money, and streams of three seconds, for as long as the block lasts.
 
     Afterwards: nobody was refused or cut, and each stream was charged once.
     """
@@ -56,7 +59,7 @@ async def bystanders(machine: Machine) -> AsyncGenerator[tuple[Calls, Calls]]:
     price = paid_for - await machine.balance_msat(token)
     async with (
         calling(machine.world.url) as calls,
-        calling(machine.world.url, STREAM, authorization=token) as streams,
+        calling(machine.world.url, STREAM, authorization=token, apart_seconds=APART_SECONDS) as streams,
     ):
         yield calls, streams
 
@@ -131,7 +134,7 @@ async def test_a_release_must_be_no_worse_than_the_one_that_serves(serving: Mach
 
 async def test_what_is_missing_is_told_and_does_not_stop_a_deploy(machine: Machine):
     """The first release of a machine without an upstream key serves, and deploy says what it cannot sell."""
-    machine.secrets(OPENAI_API_KEY="")
+    machine.secrets(**{api.api_key_env: "" for api in read_config(ROOT / "config.yaml").apis.values()})
     machine.release("1")
     done = await machine.switch("1")
 
