@@ -216,9 +216,12 @@ async def test_the_history_is_filtered_and_downloaded(world: World, tmp_path: Pa
     async with visiting(world, "/topup") as visitor:
         token = await top_up(visitor)
         await run_a_chat(visitor)
+        calls = visitor.page.get_by_role("rowheader").filter(has_text="/chat/completions")
+        await visitor.go("/account")
+        await expect(calls).to_have_count(1)
         await visitor.go("/account?type=credit")
         await visitor.sees("Paid in")
-        await expect(visitor.page.get_by_role("rowheader", name=re.compile("chat/completions"))).to_have_count(0)
+        await expect(calls).to_have_count(0)
         async with visitor.page.expect_download() as downloading:
             await visitor.press(re.compile("^CSV"))
         saved = tmp_path / "history.csv"
