@@ -70,12 +70,14 @@ class Shop:
     demo: bool
     origin: str
     """Scheme and Host as they were asked for: not to be trusted."""
+    shown: str | None
+    """The call that the home page shows, as `/openai/v1/chat/completions`; None where nothing is listed."""
 
 
 def with_head(page: str, path: str, catalog: Catalog, shop: Shop) -> str:
     """`index.html` with the head of this address. Everything is escaped; a strange Host names no address at all.
 
-    The catalog is asked for together with the scripts, and a demo is known to be one before anything is drawn.
+    What the page will ask for is asked for together with the scripts, and a demo is known to be one before it is drawn.
     """
     site = shop.title
     head = head_of(path, catalog)
@@ -90,6 +92,8 @@ def with_head(page: str, path: str, catalog: Catalog, shop: Shop) -> str:
         '<meta name="twitter:card" content="summary_large_image" />',
         '<link rel="preload" as="fetch" href="/api/catalog" crossorigin />',
     ]
+    if path == "/" and shop.shown:
+        tags.append(f'<link rel="preload" as="fetch" href="/api/catalog{escape(shop.shown)}" crossorigin />')
     if shop.demo:
         tags.append('<meta name="demo" content="yes" />')
     if HOST.fullmatch(shop.origin):

@@ -75,6 +75,8 @@ async def test_a_page_is_ready_to_be_drawn(site: httpx.AsyncClient):
 
     assert '<link rel="preload" as="fetch" href="/api/catalog" crossorigin />' in page.text
     assert '<meta name="demo" content="yes" />' in page.text
+    shown = '<link rel="preload" as="fetch" href="/api/catalog/openai/v1/chat/completions" crossorigin />'
+    assert shown in (await site.get("/", headers=BROWSER)).text and shown not in page.text
 
 
 async def test_the_card_of_a_link_has_a_picture_at_this_host(site: httpx.AsyncClient):
