@@ -63,10 +63,20 @@ def models_view(services: Services, apis: Iterable[Api]) -> dict[str, Any]:
     return {"object": "list", "data": list(found.values())}
 
 
-def _api(api: Api, services: Services, price: BtcPrice | None) -> dict[str, Any]:
+def is_available(api: Api, services: Services) -> bool:
+    """Whether an API can be bought now."""
+    return _closed_because(api, services) is None
+
+
+def _closed_because(api: Api, services: Services) -> str | None:
     reason = services.settings.missing(api.name)
     if reason is None and services.upstream.trouble(api.name):
         reason = "not for sale at the moment"
+    return reason
+
+
+def _api(api: Api, services: Services, price: BtcPrice | None) -> dict[str, Any]:
+    reason = _closed_because(api, services)
     return {
         "name": api.name,
         "default": api.rules.default,

@@ -62,8 +62,24 @@ def head_of(path: str, catalog: Catalog) -> PageHead:
     )
 
 
-def with_head(page: str, path: str, catalog: Catalog, site: str, origin: str) -> str:
-    """`index.html` with the head of this address. Everything is escaped; a strange Host names no address at all."""
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What every page of this server has in common."""
+
+    title: str
+    demo: bool
+    origin: str
+    """Scheme and Host as they were asked for: not to be trusted."""
+    shown: str | None
+    """The call that the home page shows, as `/openai/v1/chat/completions`; None where nothing is listed."""
+
+
+def with_head(page: str, path: str, catalog: Catalog, shop: Shop) -> str:
+    """`index.html` with the head of this address. Everything is escaped; a strange Host names no address at all.
+
+    What the page will ask for is asked for together with the scripts, and a demo is known to be one before it is drawn.
+    """
+    site = shop.title
     head = head_of(path, catalog)
     title, description = escape(f"{head.title} · {site}"), escape(head.description)
     tags = [
@@ -74,7 +90,12 @@ def with_head(page: str, path: str, catalog: Catalog, site: str, origin: str) ->
         f'<meta property="og:title" content="{title}" />',
         f'<meta property="og:description" content="{description}" />',
         '<meta name="twitter:card" content="summary_large_image" />',
+        '<link rel="preload" as="fetch" href="/api/catalog" crossorigin />',
     ]
-    if HOST.fullmatch(origin):
-        tags.append(f'<meta property="og:image" content="{origin}/og.png" />')
+    if path == "/" and shop.shown:
+        tags.append(f'<link rel="preload" as="fetch" href="/api/catalog{escape(shop.shown)}" crossorigin />')
+    if shop.demo:
+        tags.append('<meta name="demo" content="yes" />')
+    if HOST.fullmatch(shop.origin):
+        tags.append(f'<meta property="og:image" content="{shop.origin}/og.png" />')
     return MARKED.sub(lambda _: "\n    ".join(tags), page, count=1)

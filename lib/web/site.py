@@ -10,9 +10,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
-from lib.core.catalog import Catalog
+from lib.services import Services
+from lib.web.catalog_view import is_available
 from lib.web.codings import accepted_codings
-from lib.web.page_head import with_head
+from lib.web.page_head import Shop, with_head
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -64,10 +65,10 @@ class Site:
             text = (self._dist / "index.html").read_text(encoding="utf-8")
         except FileNotFoundError:
             return HTMLResponse(NOT_BUILT, status_code=503)
-        catalog: Catalog = scope["app"].state.services.catalog
-        title: str = scope["app"].state.services.settings.config.title
+        services: Services = scope["app"].state.services
         origin = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}"
-        page = with_head(text, scope["path"], catalog, title, origin)
+        shop = Shop(services.settings.config.title, services.settings.demo, origin, shown_call(services))
+        page = with_head(text, scope["path"], services.catalog, shop)
         return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
     async def _file(self, path: str, scope: Scope) -> Response:
@@ -84,3 +85,17 @@ class Site:
 
     def _is_file(self, path: str) -> bool:
         return self._files.lookup_path(path)[1] is not None and (self._dist / path).is_file()
+
+
+def shown_call(services: Services) -> str | None:
+    """The first JSON example of what can be bought now, else of what is listed: as the home page chooses it."""
+    apis = sorted(
+        services.catalog.apis.values(), key=lambda api: (not is_available(api, services), not api.rules.default)
+    )
+    calls = (
+        f"/{api.name}{endpoint.rules.path}"
+        for api in apis
+        for endpoint in api.endpoints.values()
+        if endpoint.rules.content_type == "json" and endpoint.rules.example.body is not None
+    )
+    return next(calls, None)

@@ -69,6 +69,16 @@ async def test_a_page_is_found_at_its_own_address(site: httpx.AsyncClient):
     assert 'property="og:title" content="Embeddings' in pages[-1].text
 
 
+async def test_a_page_is_ready_to_be_drawn(site: httpx.AsyncClient):
+    """The catalog is asked for together with the scripts, and a demo is known to be one."""
+    page = await site.get("/catalog", headers=BROWSER)
+
+    assert '<link rel="preload" as="fetch" href="/api/catalog" crossorigin />' in page.text
+    assert '<meta name="demo" content="yes" />' in page.text
+    shown = '<link rel="preload" as="fetch" href="/api/catalog/openai/v1/chat/completions" crossorigin />'
+    assert shown in (await site.get("/", headers=BROWSER)).text and shown not in page.text
+
+
 async def test_the_card_of_a_link_has_a_picture_at_this_host(site: httpx.AsyncClient):
     """Open Graph wants a whole address: the one that was asked for."""
     page = await site.get("/", headers=BROWSER | {"Host": "shop.example:8443"})

@@ -25,13 +25,18 @@ export function App({ queryClient }: { readonly queryClient: QueryClient }) {
   );
 }
 
+/** What the server wrote into the page, known before the catalog is. */
+function isServedAsDemo(): boolean {
+  return document.querySelector('meta[name="demo"]') !== null;
+}
+
 function Site() {
   const { data } = useCatalog();
   const navigate = useNavigate();
   const goOn = useCallback((payment: Payment) => void navigate(payment.page), [navigate]);
   return (
     <PayProvider onGoOn={goOn}>
-      <Shell demo={data?.demo ?? false}>
+      <Shell demo={data?.demo ?? isServedAsDemo()}>
         <Pages />
       </Shell>
     </PayProvider>
