@@ -74,9 +74,9 @@ async def _parts(opened: Services) -> AsyncGenerator[Finding]:
     )
     for ending in opened.catalog.ending(opened.today):
         yield Finding(ok=True, what=ending, note=True)
-    keys = opened.settings.secrets.upstream_keys
+    offered = opened.settings.offered
     for name, api in opened.catalog.apis.items():
-        if name in keys or not keys:
+        if name in offered:
             trouble = opened.settings.missing(name) or await opened.upstream.check(api)
             yield Finding(ok=trouble is None, what=f"{name}: {trouble or 'upstream accepts our key'}")
         else:

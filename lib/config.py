@@ -135,6 +135,11 @@ class Settings:
     blocked_words: tuple[str, ...] = ()
     """From the blocklist's file."""
 
+    @property
+    def offered(self) -> frozenset[str]:
+        """The APIs that the operator means to sell: those with a key; all, while none has one."""
+        return frozenset(self.secrets.upstream_keys) or frozenset(self.config.apis)
+
     def missing(self, api: str) -> str | None:
         """What must still be set before an API can be sold, in words that anybody may read; None if nothing."""
         if api not in self.secrets.upstream_keys:

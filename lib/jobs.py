@@ -203,10 +203,11 @@ async def look_around(services: Services) -> None:
         parts["node"] = Part(False, str(error))
     priced = services.price.current()
     parts["price"] = Part(priced is not None, "fresh" if priced else "no fresh bitcoin price")
+    offered = services.settings.offered & services.catalog.apis.keys()
     for name in [name for name in parts if name.startswith(UPSTREAM)]:
-        if name.removeprefix(UPSTREAM) not in services.catalog.apis:
-            del parts[name]  # a reload took it off the catalog
-    for api in services.catalog.apis:
+        if name.removeprefix(UPSTREAM) not in offered:
+            del parts[name]  # a reload took it off the catalog, or its key away
+    for api in sorted(offered):
         trouble = services.settings.missing(api) or services.upstream.trouble(api)
         parts[UPSTREAM + api] = Part(trouble is None, trouble or "for sale")
     _alarm(alarms, "stop-loss", services.stop_loss.alarm)

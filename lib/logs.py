@@ -7,6 +7,8 @@ blotted out here all the same.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import re
 import sys
@@ -28,6 +30,8 @@ SECRET = re.compile(
 )
 MARKS = ("alb_", "sk-", "sk_", "sb_secret", "gsk", "xai", "key-", "key_", "://", "L402 ", "LSAT ", "Bearer ")
 """What begins with a secret has one of these: most lines have none, and are not searched."""
+FLUSH_SECONDS = 0.1
+LINES_MAX_COUNT = 256
 BLOT = "[secret]"
 TAKEN_OVER = ("uvicorn", "uvicorn.error", "uvicorn.asgi")
 QUIET = ("httpx", "httpcore")
@@ -40,7 +44,7 @@ def set_up(form: Form | None = None, stream: TextIO = sys.stderr) -> None:
     Without a `form` a terminal gets words and anything else JSON. Repeating it changes nothing but the form.
     """
     form = form or ("text" if stream.isatty() else "json")
-    handler = logging.StreamHandler(stream)
+    handler = Batched(stream)
     handler.setFormatter(JsonLines() if form == "json" else Words())
     logging.raiseExceptions = False  # a log that cannot be written stops nobody
     # Not told, so not asked for: each costs every line some time.
@@ -56,6 +60,40 @@ def set_up(form: Form | None = None, stream: TextIO = sys.stderr) -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("python_multipart").setLevel(logging.ERROR)  # what a form lacks is told to its sender
+
+
+class Batched(logging.Handler):
+    """Writes lines some at a time: each write lets another thread have its turn, which costs a call more than the line.
+
+    A warning, and what stands before it, is written at once; anything else at most FLUSH_SECONDS later. Where no event
+    loop runs nothing waits. What a kill finds unwritten is lost.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to this stream."""
+        super().__init__()
+        self._stream = stream
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Format now, because the request is known now."""
+        try:
+            self._lines.append(self.format(record))
+            if record.levelno >= logging.WARNING or len(self._lines) >= LINES_MAX_COUNT:
+                self.flush()
+            elif len(self._lines) == 1:
+                asyncio.get_running_loop().call_later(FLUSH_SECONDS, self.flush)
+        except RuntimeError:  # no loop runs in this thread
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self.lock or contextlib.nullcontext():
+            lines, self._lines = self._lines, []
+            if lines:
+                with contextlib.suppress(OSError, ValueError):  # a log that cannot be written stops nobody
+                    self._stream.write("\n".join(lines) + "\n")
+                    self._stream.flush()
 
 
 class JsonLines(logging.Formatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -140,3 +141,22 @@ def test_another_form_is_refused():
     """With the ones there are."""
     with pytest.raises(ConfigError, match="`json` or `text`"):
         config.log_form({"LOG_FORMAT": "xml"})
+
+
+@pytest.mark.usefixtures("kept")
+async def test_lines_are_written_together_and_a_warning_at_once():
+    """In their order; what waits is written a moment later without anybody's doing."""
+    stream = io.StringIO()
+    logs.set_up("json", stream)
+    log = logging.getLogger("lib.part")
+    log.info("first")
+    log.info("second")
+    waiting = stream.getvalue()
+    log.warning("third")
+    written = [json.loads(line)["event"] for line in stream.getvalue().splitlines()]
+    log.info("fourth")
+    async with asyncio.timeout(30):
+        while "fourth" not in stream.getvalue():
+            await asyncio.sleep(0.01)
+
+    assert (waiting, written) == ("", ["first", "second", "third"])

@@ -23,6 +23,8 @@ async (audio) => {
   return audio.error === null && audio.duration > 0;
 }
 """
+DEAR_MODEL = "gpt-6-astra"
+"""Its call can cost more than any change of the example's."""
 SLOW_STREAM = {"chunks": 40, "chunk_delay_ms": 100}
 
 
@@ -77,7 +79,7 @@ async def test_a_chat_is_paid_with_the_demo_wallet_and_streams(world: World):
         cost = await charged_msat(visitor)
         await visitor.sees(f"({cost} msat)")
         (payment,) = await visitor.payments()
-        assert (payment["state"], payment["balanceMsat"]) == ("used", 2_000 - cost)
+        assert (payment["state"], payment["balanceMsat"]) == ("used", payment["amountSats"] * 1_000 - cost)
 
 
 async def test_a_payment_from_another_device_is_noticed(world: World):
@@ -122,7 +124,7 @@ async def test_a_tab_closed_between_paying_and_running_loses_nothing(world: Worl
         await world.parts.pay(invoice)
 
         await visitor.new_tab("/")
-        await visitor.page.get_by_role("link", name=re.compile("2 sats paid, not used")).click()
+        await visitor.page.get_by_role("link", name=re.compile(r"^\d+ sats paid, not used$")).click()
         await visitor.press("Run it now")
 
         await visitor.sees("Complete")
@@ -262,8 +264,8 @@ async def test_change_pays_first_and_the_difference_after(world: World):
         await visitor.sees("Complete")
         (first,) = await visitor.payments()
 
-        await visitor.page.get_by_label("Model", exact=True).select_option("gpt-4.1")
-        await visitor.sees(re.compile(r"Change: 1\.9\d"))
+        await visitor.sees(re.compile(r"\bChange: \d"))
+        await visitor.page.get_by_label("Model", exact=True).select_option(DEAR_MODEL)
         await visitor.press(PAY_AND_RUN)
         await visitor.sees("Pay the difference")
         await visitor.press("Pay with the demo wallet")

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from lib.config import read_config
 from lib.demo.parts import demo_parts
 from lib.store.sqlite import SqliteLedger
 from tests.deploy.callers import Calls, calling
 from tests.deploy.machine import Machine, machine_at
 from tests.paid.raw_client import RawCall, raw_call
-from tests.world import CHAT, STREAM
+from tests.world import CHAT, ROOT, STREAM
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -133,7 +134,7 @@ async def test_a_release_must_be_no_worse_than_the_one_that_serves(serving: Mach
 
 async def test_what_is_missing_is_told_and_does_not_stop_a_deploy(machine: Machine):
     """The first release of a machine without an upstream key serves, and deploy says what it cannot sell."""
-    machine.secrets(OPENAI_API_KEY="")
+    machine.secrets(**{api.api_key_env: "" for api in read_config(ROOT / "config.yaml").apis.values()})
     machine.release("1")
     done = await machine.switch("1")
 

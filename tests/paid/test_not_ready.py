@@ -12,12 +12,14 @@ import httpx
 import pytest
 
 from lib.btc_price import BtcPriceFeed, FeedLimits, Source
+from lib.config import read_config
 from lib.core.money import Msat
 from lib.jobs import LeaseKeeper, look_around
 from lib.lightning.phoenixd import Phoenixd
 from lib.store.ledger import HoldUnknown, LedgerUnavailable
-from tests.world import CHAT, HELLO, World, opened_world
+from tests.world import CHAT, HELLO, ROOT, World, opened_world
 
+NO_KEYS = {api.api_key_env: "" for api in read_config(ROOT / "config.yaml").apis.values()}
 FREE_PATHS = ("/api/catalog", "/v1/models", "/openai/v1/models", "/api/health", "/api/health/live", "/robots.txt", "/")
 
 
@@ -106,7 +108,7 @@ async def test_what_is_not_configured_is_not_sold(tmp_path: Path, name: str):
 
         assert f"{name} is not set" in unavailable(answer, "upstream_unavailable")
         assert [reply.status_code for reply in free] == [200] * len(FREE_PATHS)
-        assert [api["available"] for api in catalog["apis"]] == [False]
+        assert catalog["apis"][0]["available"] is False
         assert f"{name} is not set" in catalog["apis"][0]["unavailable_reason"]
         assert await world.invoices() == 0
 
@@ -120,8 +122,8 @@ async def test_a_bad_request_is_told_before_what_is_missing(tmp_path: Path):
 
 
 async def test_health_says_what_is_missing(tmp_path: Path):
-    """`ready` is 503 and names the variable; `live` and the summary are 200."""
-    async with opened_world(tmp_path, {"OPENAI_API_KEY": ""}) as world:
+    """Without any key `ready` is 503 and names the variable; `live` and the summary are 200."""
+    async with opened_world(tmp_path, NO_KEYS) as world:
         await look_around(world.services)
 
         ready = await world.client.get("/api/health/ready")
@@ -132,6 +134,18 @@ async def test_health_says_what_is_missing(tmp_path: Path):
         assert ready.json()["status"] == "not_ready"
         assert ready.json()["parts"]["upstream openai"]["ok"] is False
         assert "OPENAI_API_KEY is not set" in ready.json()["parts"]["upstream openai"]["detail"]
+
+
+async def test_an_api_without_a_key_is_no_part_while_another_has_one(tmp_path: Path):
+    """What the operator does not sell cannot keep the server from being ready."""
+    async with opened_world(tmp_path, {"OPENAI_API_KEY": ""}) as world:
+        await look_around(world.services)
+
+        ready = await world.client.get("/api/health/ready")
+
+        assert ready.status_code == 200, ready.text
+        assert "upstream openai" not in ready.json()["parts"]
+        assert ready.json()["parts"]["upstream anthropic"]["ok"] is True
 
 
 # Upstream
@@ -178,7 +192,7 @@ async def test_without_a_price_the_catalog_still_shows_dollars(world: World):
         catalog = (await world.client.get("/api/catalog")).json()
         models = await world.client.get("/v1/models")
 
-    model = catalog["apis"][0]["endpoints"][0]["models"][0]
+    model = next(one for one in catalog["apis"][0]["endpoints"][0]["models"] if one["id"] == "gpt-4o-mini")
     assert catalog["btc_price"] is None and model["typical_price_msat"] is None
     assert model["prices"][0] == {"unit": "input_token", "per": 1_000_000, "usd": "0.195", "msat": None, "sats": None}
     assert models.status_code == 200
@@ -242,7 +256,7 @@ async def test_health_of_a_shop_that_sells(world: World):
             "ledger": {"ok": True, "detail": "SQLite: holds a lease"},
             "node": {"ok": True, "detail": ready.json()["parts"]["node"]["detail"]},
             "price": {"ok": True, "detail": "fresh"},
-            "upstream openai": {"ok": True, "detail": "for sale"},
+            **{f"upstream {api}": {"ok": True, "detail": "for sale"} for api in world.services.settings.offered},
         },
         "alarms": {},
     }
