@@ -32,7 +32,7 @@ export function Pages() {
 
 function PageLoading() {
   return (
-    <div className="grid min-h-96 content-start gap-4 pt-8">
+    <div className="grid min-h-dvh content-start gap-4 pt-8">
       <p role="status" className="sr-only">
         Loading the page
       </p>

@@ -15,7 +15,7 @@ export default function EndpointPage() {
   const { data, dataUpdatedAt, error, refetch } = useCatalog();
   if (data === undefined) {
     return (
-      <div className="pt-8">
+      <div className="min-h-dvh pt-8">
         {error === null ? <CatalogLoading /> : <CatalogFailed error={error} onRetry={() => void refetch()} />}
       </div>
     );
