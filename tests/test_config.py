@@ -42,7 +42,7 @@ def test_the_shipped_configuration_is_valid_and_names_its_schema():
 
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(tmp_path: Path):
     """A typing mistake is named with its place and its fix."""
-    told = refusal(changed(tmp_path, "max_output: 16384", "maxoutput: 16384"))
+    told = refusal(changed(tmp_path, "max_output: 32768", "maxoutput: 32768"))
 
     assert "apis.openai.endpoints.0.models.0.maxoutput: unknown key; did you mean `max_output`?" in told
 
@@ -112,7 +112,8 @@ def test_prices_are_read_digit_by_digit(tmp_path: Path):
     """0.15 is exactly 0.15, and a price with many digits keeps them."""
     path = changed(tmp_path, "{input: 0.15, output: 0.6", "{input: 0.150000000000000001, output: 0.6")
 
-    tokens = config.read_config(path).apis["openai"].endpoints[0].models[0].tokens
+    models = config.read_config(path).apis["openai"].endpoints[0].models
+    tokens = next(model.tokens for model in models if model.id == "gpt-4o-mini")
 
     assert tokens is not None
     assert tokens.input == Decimal("0.150000000000000001")

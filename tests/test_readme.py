@@ -123,7 +123,7 @@ def test_the_walkthrough_works_word_for_word(checkout: Path, environment: dict[s
         printed = wait_for("Break something", log, demo)
 
         said = paste(block("walkthrough"), tmp_path, environment)
-        assert '"amount_sats": 2' in said
+        assert '"amount_sats": 6' in said
         assert "canned answer of the demo" in said
         assert "data: [DONE]" in said
         assert '"charge_msat":' in said

@@ -46,7 +46,7 @@ async def test_nothing_is_lost_and_nothing_doubled(ledger: str) -> None:
     assert rows["of them kept and handed out free"] >= 1
     searched = run["searched"]
     assert (
-        searched["paid calls told"] >= (rows["whole answers"] - rows["of them kept and handed out free"]) / 2
+        searched["paid calls told"] >= (rows["whole answers"] - rows["of them kept and handed out free"]) / 4
     )  # kills lose some
     assert (
         searched["secrets looked for"] > rows["payments"]

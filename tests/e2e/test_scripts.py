@@ -151,7 +151,7 @@ async def test_an_answer_that_is_none_is_named(world: World):
     assert ran.code == 1
     assert ran.checks("FAIL") == ["answer", "again", "stream"]
     assert "expected 200, got 502 upstream_error" in ran.line("answer")
-    assert "charged 0 + left 2000 msat" in ran.line("balance")
+    assert "charged 0 + left 6000 msat" in ran.line("balance")
     assert ran.counts == (7, 3, 0)
 
 
@@ -170,12 +170,12 @@ async def test_a_missing_keyword_fails_unless_relaxed(world: World):
 
 async def test_no_more_than_the_budget_is_paid(world: World):
     """An invoice above what is left is refused before it is paid; what would need it is skipped."""
-    ran = await prove(world, E2E, "--max-sats", "10", "/(openai/v1/chat/completions|topup)$")
+    ran = await prove(world, E2E, "--max-sats", "14", "/(openai/v1/chat/completions|topup)$")
 
     assert ran.code == 1
-    assert paid_msat(world) == 2_000 + 4_008  # the call's invoice, and what the network takes for it
+    assert paid_msat(world) == 6_000 + 4_024  # the call's invoice, and what the network takes for it
     assert ran.checks("FAIL") == ["paid"]
-    refusal = "not paid: the invoice asks 120 sat and up to 5 sat of fees, but 4 sat are left of the budget of 10"
+    refusal = "not paid: the invoice asks 120 sat and up to 5 sat of fees, but 4 sat are left of the budget of 14"
     assert refusal in ran.out
     assert ran.checks("skip")[:2] == ["claim", "bare"]
 
@@ -208,9 +208,9 @@ async def test_a_credential_that_is_used_up_is_asked_for_the_difference(world: W
     ran = await prove(world, E2E, CHAT)
 
     assert (ran.code, ran.counts) == (0, (10, 0, 0))
-    assert "402 for the difference of 2 sat" in ran.line("again")
-    assert "paid 4000 = charged 3126 + left 874 msat" in ran.line("balance")
-    assert [row["amount_msat"] for row in world.parts.ledger("payer")["outgoing"]] == [2_000, 2_000]
+    assert "402 for the difference of 1 sat" in ran.line("again")
+    assert "paid 7000 = charged 2604 + left 4396 msat" in ran.line("balance")
+    assert [row["amount_msat"] for row in world.parts.ledger("payer")["outgoing"]] == [6_000, 1_000]
 
 
 async def test_a_busy_site_is_waited_for(world: World):
@@ -282,7 +282,7 @@ def asks_to_pay_for_mistakes(answer: Answer) -> None:
 
 
 def says_less_than_the_invoice(answer: Answer) -> None:
-    """The invoice asks 2 sat, everything around it says 1."""
+    """The invoice asks 6 sat, everything around it says 1."""
     if answer.status == 402:
         answer.headers["x-price-sats"] = "1"
         answer.say(amount_sats=1, max_price_msat=1)
@@ -307,9 +307,9 @@ def charges_more_than_it_says(answer: Answer) -> None:
     ("lie", "failed", "told"),
     [
         (asks_to_pay_for_mistakes, "invalid missing model unpaid", "the macaroons of header and body differ"),
-        (says_less_than_the_invoice, "invoice", "the invoice's own amount in msat is '2000' instead of '1000'"),
+        (says_less_than_the_invoice, "invoice", "the invoice's own amount in msat is '6000' instead of '1000'"),
         (hides_an_amount_in_the_invoice, "unpaid", "the invoice is not bolt11"),
-        (charges_more_than_it_says, "answer again stream balance", "balance_msat (paid 2000, charged"),
+        (charges_more_than_it_says, "answer again stream balance", "balance_msat (paid 6000, charged"),
     ],
 )
 async def test_a_lie_is_found(world: World, lie: Lie, failed: str, told: str):
@@ -320,7 +320,7 @@ async def test_a_lie_is_found(world: World, lie: Lie, failed: str, told: str):
     assert (ran.code, ran.checks("FAIL")) == (1, failed.split())
     assert told in ran.out
     outgoing = world.parts.ledger("payer")["outgoing"]
-    assert [row["amount_msat"] for row in outgoing] == ([2_000] if lie is charges_more_than_it_says else [])
+    assert [row["amount_msat"] for row in outgoing] == ([6_000] if lie is charges_more_than_it_says else [])
 
 
 # --- How they are called --------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from tests.core.plain_macaroon import appended
 from tests.world import CHAT, HELLO, World, opened_world
 
 ANSWER_SECONDS = 10.0
-MAX_BODY_BYTES = 1_048_576
+MAX_BODY_BYTES = 10_485_760
 
 
 @dataclass(frozen=True)

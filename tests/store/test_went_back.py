@@ -13,6 +13,7 @@ from lib.core.endings import Ending
 from lib.core.money import Msat
 from lib.store.data_directory import LEDGER_FILE
 from lib.store.ledger import ClaimKind, Ledger, LedgerWentBack, PaymentKind, Restored, Settlement, Topup
+from lib.store.operating import OperatorsLedger
 from lib.store.sqlite import SqliteLedger
 from tests.store.desk import NO_LIMITS, Desk, owner, payment, token, vouched
 
@@ -68,6 +69,11 @@ CHANGES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "confirm": lambda ledger: ledger.confirm(KEPT.payment_hash, KEPT.amount),
     "deny": lambda ledger: ledger.deny(KEPT.payment_hash, "reason"),
     "approve": lambda ledger: ledger.approve(LOST.payment_hash),
+    "freeze": lambda ledger: ledger.freeze("account", "reason"),
+    "unfreeze": lambda ledger: ledger.unfreeze("account"),
+    "revoke_account": lambda ledger: ledger.revoke_account("revoke account", "account"),
+    "pause": lambda ledger: ledger.pause("openai", None, "reason"),
+    "resume": lambda ledger: ledger.resume("openai", None),
 }
 
 
@@ -102,11 +108,19 @@ def test_every_operation_that_writes_is_among_them():
         "reviews",
         "totals",
         "losses",
+        "earned",
+        "payment",
+        "calls",
+        "calls_of",
+        "account",
+        "debts",
+        "pauses",
         "audit",
         "aclose",
     }
 
-    assert {name for name in vars(Ledger) if not name.startswith("_")} - set(CHANGES) == reads
+    port = {name for part in (Ledger, OperatorsLedger) for name in vars(part) if not name.startswith("_")}
+    assert port - set(CHANGES) == reads
 
 
 async def test_a_refused_lease_leaves_nothing_behind(tmp_path: Path):
