@@ -128,12 +128,12 @@ def test_the_walkthrough_works_word_for_word(checkout: Path, environment: dict[s
         assert "data: [DONE]" in said
         assert '"charge_msat":' in said
         balance = json.loads(said[said.rindex("{") :])
-        assert balance["balance_msat"] == 2_000 - 15 - 15  # both: 8 tokens in, 17 out
+        assert balance["balance_msat"] == 6_000 - 13 - 13  # both: 8 tokens in, 17 out
         assert balance["held_msat"] == 0
 
         said = paste(block("topup"), tmp_path, environment)
         assert "canned answer of the demo" in said
-        assert json.loads(said[said.rindex("{") :])["balance_msat"] == 120_000 - 15
+        assert json.loads(said[said.rindex("{") :])["balance_msat"] == 120_000 - 13
 
         steps = printed[printed.index("  SITE=") : printed.index("Break something")]
         said = paste(steps, tmp_path, environment)
