@@ -41,6 +41,8 @@ def judged(status: int, code: str | None, message: str) -> Exception:
     """What to raise for an error status. `code` is PostgreSQL's, PostgREST's, or None from whoever stands before it."""
     if code is None:
         return _judged_by_status(status, message)
+    if not code:  # PostgREST's connection to the database ended in the middle: PostgreSQL told it no SQLSTATE
+        return OutcomeUnknown(f"{status} without a code")
     if code in KEY_CODES:
         return LedgerUnavailable(f"{KEY_REFUSED} ({code})")
     if code in FUNCTION_CODES:

@@ -225,8 +225,9 @@ def _instead(status: int, headers: dict[str, str] | None = None) -> Interference
         web.Response(status=429, text="slow down"),
         web.Response(status=503, text="<html>Service Unavailable</html>", content_type="text/html"),
         web.Response(status=522, text="error code: 522"),
+        web.Response(status=400, text='{"code":"","message":"","details":null,"hint":null}'),
     ],
-    ids=["page", "no content", "empty", "too many", "unavailable", "timed out"],
+    ids=["page", "no content", "empty", "too many", "unavailable", "timed out", "database gone in the middle"],
 )
 async def test_what_is_no_answer_of_the_database_is_not_taken_for_one(
     calls: SupabaseCalls, api: SupabaseApi, answer: web.Response
