@@ -122,7 +122,8 @@ def test_it_works_by_keyboard(browser: Browser, site: CannedSite) -> None:
         expect(seen.page.get_by_role("link", name="Skip to content")).to_be_focused()
 
         seen.page.get_by_role("searchbox", name="Search the catalog").focus()
-        seen.page.keyboard.type("chat")
+        seen.page.keyboard.type("chat", delay=80)  # as fast as people type
+        expect(seen.page.get_by_role("searchbox", name="Search the catalog")).to_have_value("chat")
         seen.page.keyboard.press("Tab")  # the sort
         seen.page.keyboard.press("Tab")  # the first kind
         seen.page.keyboard.press("Space")
