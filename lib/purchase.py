@@ -10,13 +10,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-from lib.btc_price import BtcPriceSource
+from lib.btc_price import BtcPriceSource, PricedAt
 from lib.challenge import PENDING_RETRY_SECONDS, Till, on_ledger
 from lib.core import l402, pricing
 from lib.core.credential import Bearer, L402Credential, Presented, Unpaid, Unproven, unknown_token
-from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code, retry_after
 from lib.core.l402 import Facts, PaymentKind, Proven
 from lib.core.money import BtcPrice, Msat, Sat
@@ -38,13 +36,10 @@ from lib.store.ledger import (
 from lib.upstream import Upstream
 
 log = logging.getLogger(__name__)
-Outcome = TypeVar("Outcome")
 
-BUSY_RETRY_SECONDS = 1
 SETTLE_RETRY_FIRST_SECONDS = 0.05
 SETTLE_RETRY_MAX_SECONDS = 5.0
 REFUSED_RETRY_SECONDS = 30
-NOT_CHARGED = frozenset({Ending.UNREACHABLE, Ending.REFUSED, Ending.UNANSWERED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +138,14 @@ class Purchase:
         if self.upstream.trouble(order.api.name) or self.stop_loss.refuses_model(order.api.name, order.model.id):
             raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         self.lease.required()
+        return self.priced().price
+
+    def priced(self) -> PricedAt:
+        """The bitcoin price of this moment. Raises ApiError rate_unavailable while there is none."""
         now = self.price.current()
         if now is None:
             raise retry_after(Code.RATE_UNAVAILABLE, REFUSED_RETRY_SECONDS)
-        return now.price
+        return now
 
     def refuse_above(self, order: Order, limit: Msat) -> None:
         """Keep the buyer's own bound on the price of one call. Raises ApiError price_above_limit; no invoice."""

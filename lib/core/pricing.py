@@ -58,7 +58,7 @@ def ceiling(order: Order, price: BtcPrice) -> Msat:
     """The most this order can cost. Sources: no byte-level tokenizer makes more tokens than bytes; caps are sent."""
     if order.model.flat is not None:
         return _flat(order.model, price)
-    return max(price.msat_rounded_up(_sum(dearest(_sold(order.model), order))), order.model.minimum)
+    return _metered_ceiling(order, price, order.output_cap)
 
 
 def items_of_ceiling(order: Order, price: BtcPrice) -> list[LineItem]:
@@ -103,8 +103,7 @@ def affordable_output_tokens(order: Order, price: BtcPrice, available: Msat) -> 
     low, high = 0, order.output_cap
     while low < high:
         middle = (low + high + 1) // 2
-        most = price.msat_rounded_up(_sum(dearest(_sold(order.model), order, middle)))
-        if max(most, order.model.minimum) <= available:
+        if _metered_ceiling(order, price, middle) <= available:
             low = middle
         else:
             high = middle - 1
@@ -125,6 +124,11 @@ def dearest(book: PriceBook, order: Order, output_cap: int | None = None) -> lis
         return [item for item in found if item] + _items(_beside_tokens(demand.measured), rates)
 
     return max(map(items, book.at_most(demand.input_tokens + demand.image_tokens)), key=_sum)
+
+
+def _metered_ceiling(order: Order, price: BtcPrice, output_cap: int) -> Msat:
+    most = price.msat_rounded_up(_sum(dearest(_sold(order.model), order, output_cap)))
+    return max(most, order.model.minimum)
 
 
 def cost(order: Order, reading: Reading, price: BtcPrice, limit: Msat) -> Cost:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 
 from lib.btc_price import PricedAt
 from lib.core import pricing
-from lib.core.errors import ApiError, Code, retry_after
+from lib.core.errors import ApiError, Code
 from lib.core.money import BtcPrice
 from lib.core.order import Order
 from lib.core.pricing import LineItem
@@ -22,7 +22,6 @@ from lib.web.routes import services_of
 
 router = APIRouter(route_class=TellingRoute)
 
-PRICE_RETRY_SECONDS = 30
 MSAT_STEP = Decimal("0.001")
 
 
@@ -37,10 +36,7 @@ async def post_quote(path: str, request: Request) -> Json:
     if is_form(place, request.scope):
         await count_unpaid_upload(services, request.scope)
     async with opened_order(place, services, request.scope, request.receive, paying=False) as order:
-        priced = services.price.current()
-        if priced is None:
-            raise retry_after(Code.RATE_UNAVAILABLE, PRICE_RETRY_SECONDS)
-        return Json(quote_view(order, priced), headers=NOT_STORED)
+        return Json(quote_view(order, services.purchase.priced()), headers=NOT_STORED)
 
 
 def quote_view(order: Order, priced: PricedAt) -> dict[str, Any]:
