@@ -37,7 +37,27 @@ export default defineConfig({
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
     // The content security policy allows no data: scripts or fonts, and needs no inline polyfill.
     assetsInlineLimit: 0,
+    // By it the server names in each page the scripts that the page begins with (lib/web/page_scripts.py).
+    manifest: true,
     modulePreload: { polyfill: false },
+    // Few files: each costs a round trip's share on a phone. What every page needs, and what several pages do.
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          groups: [
+            { name: "vendor", test: /node_modules/, tags: ["$initial"], priority: 4 },
+            { name: "app", tags: ["$initial"], priority: 3 },
+            {
+              name: "shared",
+              test: /\/src\/(?!.*\/(Tabs|TokenOnce|Recipes))|lucide/,
+              minShareCount: 2,
+              priority: 2,
+            },
+            { name: "tabs", test: /@base-ui|\/Tabs/, minShareCount: 2, priority: 1 },
+          ],
+        },
+      },
+    },
   },
   test: {
     environment: "happy-dom",

@@ -1,9 +1,10 @@
-"""What the head of a page says before any script has run: title, description, and how a link to it unfolds."""
+"""What the head of a page says before any script has run: title, description, how a link unfolds, what to load."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from html import escape
 
 from lib.core.catalog import Catalog
@@ -20,45 +21,75 @@ class PageHead:
 
     title: str
     description: str
+    modules: tuple[str, ...]
+    """What of the front end draws the page, as its build names it."""
+
+
+def _docs(title: str, description: str, module: str) -> PageHead:
+    return PageHead(title, description, ("src/app/docs/DocsPage.tsx", f"src/features/docs/{module}.tsx"))
 
 
 HOME = PageHead(
     "API calls paid in sats",
     "OpenAI-style API calls paid one at a time with bitcoin over Lightning. No account, no card: send the request, "
     "pay the invoice, get the answer.",
+    ("src/app/home/HomePage.tsx",),
 )
 PAGES = {
     "/": HOME,
     "/catalog": PageHead(
-        "Catalog", "Every model on sale, with its price per million tokens and what a typical call costs in sats."
+        "Catalog",
+        "Every model on sale, with its price per million tokens and what a typical call costs in sats.",
+        ("src/app/catalog/CatalogPage.tsx",),
     ),
-    "/topup": PageHead("Top up", "Pay once over Lightning and use the token as the API key of any OpenAI SDK."),
-    "/account": PageHead("Account", "Balance, spending and history of a token, to the thousandth of a sat."),
-    "/status": PageHead("Status", "Whether the server, its Lightning node, its providers and its price work."),
-    "/docs": PageHead("Docs", "L402 in five minutes, prepaid tokens, SDKs, agents, errors, prices and privacy."),
-    "/docs/prepaid": PageHead("Prepaid tokens", "Top up once, then use a token as the API key of any SDK."),
-    "/docs/sdks": PageHead("SDKs", "Two lines change in a program that already uses an official SDK."),
-    "/docs/agents": PageHead("Agents", "How a program finds out what is sold, what it costs, and pays by itself."),
-    "/docs/errors": PageHead("Errors", "Every error code, what happened to your sats, and what to do next."),
-    "/docs/prices": PageHead("Prices", "How a price is made, why the invoice asks for the most, and what comes back."),
-    "/docs/privacy": PageHead("Privacy", "What is kept about a call, for how long, and what is never written down."),
-    "/docs/lost-sats": PageHead(
-        "Lost sats", "A call failed, a tab was closed, an invoice expired: where the sats are."
+    "/topup": PageHead(
+        "Top up",
+        "Pay once over Lightning and use the token as the API key of any OpenAI SDK.",
+        ("src/app/topup/TopupPage.tsx",),
+    ),
+    "/account": PageHead(
+        "Account",
+        "Balance, spending and history of a token, to the thousandth of a sat.",
+        ("src/app/account/AccountPage.tsx",),
+    ),
+    "/status": PageHead(
+        "Status",
+        "Whether the server, its Lightning node, its providers and its price work.",
+        ("src/app/status/StatusPage.tsx",),
+    ),
+    "/docs": _docs("Docs", "L402 in five minutes, prepaid tokens, SDKs, agents, errors, prices and privacy.", "L402"),
+    "/docs/prepaid": _docs("Prepaid tokens", "Top up once, then use a token as the API key of any SDK.", "Prepaid"),
+    "/docs/sdks": _docs("SDKs", "Two lines change in a program that already uses an official SDK.", "Sdks"),
+    "/docs/agents": _docs(
+        "Agents", "How a program finds out what is sold, what it costs, and pays by itself.", "Agents"
+    ),
+    "/docs/errors": _docs("Errors", "Every error code, what happened to your sats, and what to do next.", "Errors"),
+    "/docs/prices": _docs(
+        "Prices", "How a price is made, why the invoice asks for the most, and what comes back.", "Prices"
+    ),
+    "/docs/privacy": _docs(
+        "Privacy", "What is kept about a call, for how long, and what is never written down.", "Privacy"
+    ),
+    "/docs/lost-sats": _docs(
+        "Lost sats", "A call failed, a tab was closed, an invoice expired: where the sats are.", "LostSats"
     ),
 }
+ENDPOINT_MODULES = ("src/app/endpoint/EndpointPage.tsx", "src/features/tryit/TryIt.tsx")
 
 
 def head_of(path: str, catalog: Catalog) -> PageHead:
-    """The head of a page's address; an unknown one has the home page's."""
+    """The head of a page's address; an unknown one has the home page's words."""
     path = path.rstrip("/") or "/"
     place = catalog.find("POST", "/" + path.removeprefix(ENDPOINTS)) if path.startswith(ENDPOINTS) else None
     if place is None:
-        return PAGES.get(path, HOME)
+        return PAGES.get(path, replace(HOME, modules=()))
     title = f"{place.endpoint.rules.title} · {place.api.rules.title}"
     count = len(place.endpoint.models)
     models = f"{count} models" if count > 1 else next(iter(place.endpoint.models))
     return PageHead(
-        title, f"{models}: try it, what it costs in sats, parameters, errors, and examples that run as they are."
+        title,
+        f"{models}: try it, what it costs in sats, parameters, errors, and examples that run as they are.",
+        ENDPOINT_MODULES,
     )
 
 
@@ -74,13 +105,13 @@ class Shop:
     """The call that the home page shows, as `/openai/v1/chat/completions`; None where nothing is listed."""
 
 
-def with_head(page: str, path: str, catalog: Catalog, shop: Shop) -> str:
+def with_head(page: str, path: str, head: PageHead, scripts: Sequence[str], shop: Shop) -> str:
     """`index.html` with the head of this address. Everything is escaped; a strange Host names no address at all.
 
-    What the page will ask for is asked for together with the scripts, and a demo is known to be one before it is drawn.
+    `scripts` are files of the build. They and what the page will ask for come together with the app, and a demo is
+    known to be one before it is drawn.
     """
     site = shop.title
-    head = head_of(path, catalog)
     title, description = escape(f"{head.title} · {site}"), escape(head.description)
     tags = [
         f"<title>{title}</title>",
@@ -92,6 +123,7 @@ def with_head(page: str, path: str, catalog: Catalog, shop: Shop) -> str:
         '<meta name="twitter:card" content="summary_large_image" />',
         '<link rel="preload" as="fetch" href="/api/catalog" crossorigin />',
     ]
+    tags += [f'<link rel="modulepreload" href="/{escape(script)}" crossorigin />' for script in scripts]
     if path == "/" and shop.shown:
         tags.append(f'<link rel="preload" as="fetch" href="/api/catalog{escape(shop.shown)}" crossorigin />')
     if shop.demo:

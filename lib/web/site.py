@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 from lib.services import Services
 from lib.web.catalog_view import is_available
 from lib.web.codings import accepted_codings
-from lib.web.page_head import Shop, with_head
+from lib.web.page_head import Shop, head_of, with_head
+from lib.web.page_scripts import manifest_in, scripts_of
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -68,7 +69,9 @@ class Site:
         services: Services = scope["app"].state.services
         origin = f"{scope['scheme']}://{Headers(scope=scope).get('host', '')}"
         shop = Shop(services.settings.config.title, services.settings.demo, origin, shown_call(services))
-        page = with_head(text, scope["path"], services.catalog, shop)
+        head = head_of(scope["path"], services.catalog)
+        scripts = scripts_of(head.modules, manifest_in(self._dist))
+        page = with_head(text, scope["path"], head, scripts, shop)
         return HTMLResponse(page, headers={"Cache-Control": "no-cache"})
 
     async def _file(self, path: str, scope: Scope) -> Response:

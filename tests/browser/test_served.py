@@ -95,6 +95,30 @@ async def test_hashed_assets_are_kept_for_ever_and_the_page_never(world: World):
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
+@pytest.mark.parametrize("path", [*PAGES, ENDPOINT])
+async def test_no_script_waits_for_another(world: World, path: str):
+    """All that draws a page is named in its HTML, but the colours of code, which come when there is code."""
+
+    def visit(browser: Browser) -> list[str]:
+        scripts: list[str] = []
+
+        def note(response: Response) -> None:
+            if response.request.resource_type == "script":
+                scripts.append(response.url.removeprefix(world.url))
+
+        with opened(browser, "about:blank") as seen:
+            seen.page.on("response", note)
+            seen.page.goto(world.url + path)
+            seen.page.wait_for_load_state("networkidle")
+        return scripts
+
+    scripts = await visiting(visit)
+
+    html = (await world.client.get(path)).text
+    assert len(scripts) > 1
+    assert [script for script in scripts if script not in html and "/highlight-" not in script] == []
+
+
 @pytest.mark.filterwarnings("default:first load")
 @pytest.mark.parametrize("path", FIRST_PAGES)
 async def test_the_first_load_is_small(world: World, path: str):

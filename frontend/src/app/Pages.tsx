@@ -2,9 +2,9 @@ import { Suspense, lazy } from "react";
 import { Route, Routes } from "react-router";
 
 import { Bone } from "../shared/ui/Bone";
-import { Home } from "./home/Home";
 import { NotFoundPage } from "./NotFoundPage";
 
+const HomePage = lazy(() => import("./home/HomePage"));
 const CatalogPage = lazy(() => import("./catalog/CatalogPage"));
 const EndpointPage = lazy(() => import("./endpoint/EndpointPage"));
 const TopupPage = lazy(() => import("./topup/TopupPage"));
@@ -17,7 +17,7 @@ export function Pages() {
   return (
     <Suspense fallback={<PageLoading />}>
       <Routes>
-        <Route path="/" element={<Home />} />
+        <Route path="/" element={<HomePage />} />
         <Route path="/catalog" element={<CatalogPage />} />
         <Route path="/catalog/:api/*" element={<EndpointPage />} />
         <Route path="/topup" element={<TopupPage />} />

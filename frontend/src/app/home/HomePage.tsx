@@ -20,7 +20,7 @@ import { useEndpoint } from "../../shared/useEndpoint";
 const MSAT_PER_SAT = 1_000;
 
 /** What this is, a call with its price of this moment, how to pay, and the promise. */
-export function Home() {
+export default function HomePage() {
   const { data, dataUpdatedAt, error, refetch } = useCatalog();
   const heading = (
     <PageHeading title="" className="max-w-[22ch] text-h1 font-semibold text-balance md:text-home">
