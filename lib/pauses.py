@@ -26,6 +26,10 @@ class Pauses:
         """Whether the model, or all of its API, is paused."""
         return bool(self._covered) and not self._covered.isdisjoint({(api, None), (api, model)})
 
+    def cover_all_of(self, api: str) -> bool:
+        """Whether nothing of the API is sold."""
+        return (api, None) in self._covered
+
     async def refresh(self, ledger: Ledger) -> None:
         """Read them. Raises LedgerUnavailable; what was paused stays so."""
         self.current = await ledger.pauses()

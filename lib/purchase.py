@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 SETTLE_RETRY_FIRST_SECONDS = 0.05
 SETTLE_RETRY_MAX_SECONDS = 5.0
 REFUSED_RETRY_SECONDS = 30
+NOT_SET_UP = "this server is not set up to sell it"
+"""What everybody may read; what is missing stands in the log and in `server.py --check`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Purchase:
     stop_loss: StopLoss
     lease: Lease
     missing: Callable[[str], str | None]
-    """What the operator has yet to configure before an API can be sold, in words that are safe to show."""
+    """What the operator has yet to configure before an API can be sold, in words for the operator."""
     unsettled: set[asyncio.Future[None]]
     """Running calls, and settlements on their way that outlive their request: awaited at an orderly stop."""
     pauses: Pauses = field(default_factory=Pauses)
@@ -131,14 +133,24 @@ class Purchase:
 
     def current_price(self, order: Order) -> BtcPrice:
         """The price to sell at, if everything that a sale needs is there. Raises ApiError 503 otherwise."""
-        if self.missing(order.api.name) is not None:
-            raise ApiError(Code.UPSTREAM_UNAVAILABLE, f"Not for sale yet: {self.missing(order.api.name)}.")
-        if self.pauses.cover(order.api.name, order.model.id):
-            raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS, "Not for sale at the moment.")
-        if self.upstream.trouble(order.api.name) or self.stop_loss.refuses_model(order.api.name, order.model.id):
+        if self.missing(order.api.name):
+            raise ApiError(Code.UPSTREAM_UNAVAILABLE, f"Not for sale: {NOT_SET_UP}.")
+        if self.paused(order.api.name, order.model.id) or self.upstream.trouble(order.api.name):
             raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         self.lease.required()
         return self.priced().price
+
+    def paused(self, api: str, model: str) -> bool:
+        """Whether a model is not sold for a while: its operator says so, or it made losses."""
+        return self.pauses.cover(api, model) or self.stop_loss.refuses_model(api, model)
+
+    def closed(self, api: str) -> str | None:
+        """Why nothing of an API can be bought now, as a sentence for buyers; None if something can."""
+        if self.missing(api):
+            return f"{NOT_SET_UP[0].upper()}{NOT_SET_UP[1:]}."
+        if self.pauses.cover_all_of(api):
+            return "Its sale is paused."
+        return "Its provider takes no calls of this server at the moment." if self.upstream.trouble(api) else None
 
     def priced(self) -> PricedAt:
         """The bitcoin price of this moment. Raises ApiError rate_unavailable while there is none."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from lib import config
 from lib.config import ConfigError, Settings
-from lib.services import Current, reloaded
+from lib.services import Current, reloaded, tell_what_is_not_sold
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +45,7 @@ async def reload(current: Current, read: Callable[[], Settings]) -> None:
     for name in config.waiting_for_restart(old.settings, new):
         log.warning("reload: a change of %s needs a restart", name)
     current.services = fresh
-    for ending in fresh.catalog.ending(fresh.today):
-        log.warning("%s", ending)
+    tell_what_is_not_sold(fresh)
     sold = sum(len(api.endpoints) for api in fresh.catalog.apis.values())
     log.warning("the configuration was reloaded: %d APIs, %d endpoints", len(fresh.catalog.apis), sold)
 

@@ -154,9 +154,18 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
         services.metrics.sells(services.catalog.models())
         for api in sorted(settings.overridden):
             log.warning("the address of %s comes from the environment: %s", api, settings.upstream_urls[api])
-        for ending in services.catalog.ending(services.today):
-            log.warning("%s", ending)
+        tell_what_is_not_sold(services)
         yield services
+
+
+def tell_what_is_not_sold(services: Services) -> None:
+    """Into the log: what is not set up, by the names that buyers are not told, and what ends soon."""
+    missing = {api: services.settings.missing(api) for api in services.catalog.apis}
+    waiting = [f"{api} ({why})" for api, why in missing.items() if why]
+    if waiting:
+        log.warning("not sold: %s", ", ".join(waiting))
+    for ending in services.catalog.ending(services.today):
+        log.warning("%s", ending)
 
 
 async def _assembled(

@@ -46,13 +46,14 @@ async def test_a_new_upstream_key_sells_again(world: World):
     assert (await world.ask()).status_code == 402
 
 
-async def test_an_api_without_its_key_is_not_sold(world: World):
-    """A key that was taken away ends the sale before any invoice; health names the API."""
+async def test_an_api_without_its_key_is_not_sold(world: World, caplog: pytest.LogCaptureFixture):
+    """A key that was taken away ends the sale before any invoice; the log names it."""
     await world.reload(with_keys(world.services.settings))
 
     answer = await world.ask()
 
-    assert answer.status_code == 503 and "OPENAI_API_KEY is not set" in answer.json()["error"]["message"]
+    assert answer.status_code == 503 and "not set up to sell it" in answer.json()["error"]["message"]
+    assert "openai (OPENAI_API_KEY is not set)" in caplog.text
 
 
 async def test_limits_and_topup_rules_hold_at_once(world: World):

@@ -42,7 +42,7 @@ def btc_price_view(priced: PricedAt | None) -> dict[str, Any] | None:
     age = datetime.now(UTC) - priced.at
     return {
         "usd": plain(priced.price.usd()),
-        "at": priced.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "at": moment(priced.at),
         "age_seconds": max(0, int(age.total_seconds())),
     }
 
@@ -65,32 +65,25 @@ def models_view(services: Services, apis: Iterable[Api]) -> dict[str, Any]:
 
 def is_available(api: Api, services: Services) -> bool:
     """Whether an API can be bought now."""
-    return _closed_because(api, services) is None
-
-
-def _closed_because(api: Api, services: Services) -> str | None:
-    reason = services.settings.missing(api.name)
-    if reason is None and services.upstream.trouble(api.name):
-        reason = "not for sale at the moment"
-    return reason
+    return services.purchase.closed(api.name) is None
 
 
 def _api(api: Api, services: Services, price: BtcPrice | None) -> dict[str, Any]:
-    reason = _closed_because(api, services)
+    reason = services.purchase.closed(api.name)
     return {
         "name": api.name,
         "default": api.rules.default,
         "title": api.rules.title,
         "available": reason is None,
-        "unavailable_reason": f"{reason[0].upper()}{reason[1:]}." if reason else None,
-        "endpoints": [_endpoint(api, endpoint, services.today, price) for endpoint in api.endpoints.values()],
+        "unavailable_reason": reason,
+        "endpoints": [_endpoint(api, endpoint, services, price) for endpoint in api.endpoints.values()],
     }
 
 
 def endpoint_view(api: Api, endpoint: Endpoint, services: Services) -> dict[str, Any]:
     """One endpoint of the catalog, as the catalog has it."""
     priced = services.price.current()
-    return _endpoint(api, endpoint, services.today, priced.price if priced else None)
+    return _endpoint(api, endpoint, services, priced.price if priced else None)
 
 
 def typical_msat(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> int | None:
@@ -100,7 +93,7 @@ def typical_msat(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> in
     return pricing.typical_of_model(model, endpoint.rules.typical, price).value
 
 
-def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None) -> dict[str, Any]:
+def _endpoint(api: Api, endpoint: Endpoint, services: Services, price: BtcPrice | None) -> dict[str, Any]:
     rules = endpoint.rules
     return {
         "method": rules.method,
@@ -111,12 +104,15 @@ def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None)
         "streaming": rules.streaming,
         "limits": {"max_body_bytes": rules.max_body_bytes},
         "typical": rules.typical.model_dump(mode="json", exclude_none=True),
-        "models": [_model(model, endpoint, price) for model in _on_sale(endpoint, today)],
+        "models": [
+            _model(model, endpoint, price, paused=services.purchase.paused(api.name, model.id))
+            for model in _on_sale(endpoint, services.today)
+        ],
         "example": rules.example.model_dump(mode="json"),
     }
 
 
-def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> dict[str, Any]:
+def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None, *, paused: bool) -> dict[str, Any]:
     return {
         "id": model.id,
         "prices": _flat_price(model, price) if model.sold is None else _rates(model.sold.rates, price),
@@ -125,6 +121,7 @@ def _model(model: Model, endpoint: Endpoint, price: BtcPrice | None) -> dict[str
         "default_max_output": model.default_max_output or None,
         "typical_price_msat": typical_msat(model, endpoint, price),
         "shutdown": _day(model.shutdown),
+        "paused": paused,
     }
 
 
@@ -162,6 +159,11 @@ def _on_sale(endpoint: Endpoint, today: date) -> list[Model]:
 
 def _day(day: date | None) -> str | None:
     return day.isoformat() if day else None
+
+
+def moment(at: datetime) -> str:
+    """RFC 3339 in UTC, to the second."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def plain(number: Decimal) -> str:

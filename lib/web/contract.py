@@ -47,6 +47,8 @@ class Model(Shape):
     """What the endpoint's typical call costs on it."""
     shutdown: str | None
     """The day from which it is not sold, `YYYY-MM-DD`."""
+    paused: bool
+    """It is not sold for a while: the operator says so, or it made losses."""
 
 
 class Limits(Shape):

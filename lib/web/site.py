@@ -95,10 +95,13 @@ def shown_call(services: Services) -> str | None:
     apis = sorted(
         services.catalog.apis.values(), key=lambda api: (not is_available(api, services), not api.rules.default)
     )
-    calls = (
-        f"/{api.name}{endpoint.rules.path}"
+    calls = [
+        (
+            services.purchase.paused(api.name, str(endpoint.rules.example.body.get("model"))),
+            api.name + endpoint.rules.path,
+        )
         for api in apis
         for endpoint in api.endpoints.values()
         if endpoint.rules.content_type == "json" and endpoint.rules.example.body is not None
-    )
-    return next(calls, None)
+    ]
+    return f"/{min(calls, key=lambda call: call[0])[1]}" if calls else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.browser.canned_site import CannedSite
+from tests.browser.canned_site import CannedSite, models_of
 
 State = Callable[[CannedSite], None]
 
@@ -22,6 +22,13 @@ def close_shop(site: CannedSite) -> None:
     """The one API cannot be bought."""
     assert site.catalog is not None
     site.catalog["apis"][0] |= {"available": False, "unavailable_reason": "The server has no key for it."}
+
+
+def pause_a_model(site: CannedSite) -> None:
+    """`gpt-4o` is not sold for a while."""
+    assert site.catalog is not None
+    for model in models_of(site.catalog):
+        model["paused"] = model["id"] == "gpt-4o"
 
 
 def empty_shop(site: CannedSite) -> None:
@@ -45,4 +52,4 @@ def as_demo(site: CannedSite) -> None:
 def node_down(site: CannedSite) -> None:
     """No invoice can be made."""
     site.health["status"] = "not_ready"
-    site.health["parts"]["node"] = {"ok": False, "detail": "it does not answer"}
+    site.health["parts"]["node"] = {"ok": False, "detail": "it does not answer", "since": "2026-11-23T13:02:00Z"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.browser import states
 from tests.browser.canned_site import CannedSite
 from tests.browser.open_page import opened
 
@@ -67,11 +68,29 @@ def test_the_price_beside_the_form_is_of_the_model_in_the_form(browser: Browser,
         expect(costs).to_contain_text("$0.195")
         seen.page.get_by_role("textbox", name="Message").fill("What is a sat?")
 
-        seen.page.get_by_role("combobox", name="Model").select_option("gpt-4o")
+        seen.page.get_by_role("combobox", name="Model", exact=True).select_option("gpt-4o")
 
         expect(costs).to_contain_text("$3.25")
         expect(seen.page.get_by_role("textbox", name="Message")).to_have_value("What is a sat?")
         expect(seen.page).to_have_url(f"{site.url}{PAGE}?model=gpt-4o")
+
+
+def test_a_paused_model_is_not_quoted(browser: Browser, site: CannedSite) -> None:
+    """Instead of a price to pay it is said that it is paused; another model of the endpoint can be bought."""
+    states.pause_a_model(site)
+    asked: list[str] = []
+    with opened(browser, "about:blank") as seen:
+        seen.page.on("request", lambda request: asked.append(request.url) if "/api/quote/" in request.url else None)
+        seen.page.goto(f"{site.url}{PAGE}?model=gpt-4o")
+        expect(seen.page.get_by_text("The sale of gpt-4o is paused")).to_be_visible()
+        expect(seen.page.get_by_role("button", name="Pay")).to_be_disabled()
+        assert seen.faults_in_every_look() == []
+        assert asked == []
+
+        seen.page.get_by_role("combobox", name="Model", exact=True).select_option("gpt-4o-mini")
+
+        expect(seen.page.get_by_role("button", name="Pay 42 sats and run")).to_be_enabled()
+        assert (seen.policy_violations(), seen.complaints) == ([], [])
 
 
 def test_what_is_not_sold_has_no_page(browser: Browser, site: CannedSite) -> None:

@@ -42,6 +42,23 @@ async def test_what_is_paused_is_not_sold(world: World, model: str | None):
     assert (await world.ask(paid=paid)).status_code == 200
 
 
+@pytest.mark.parametrize("model", ["gpt-4o-mini", None])
+async def test_the_catalog_says_what_is_paused(world: World, model: str | None):
+    """The model alone, or each of the API's and that it cannot be bought; why, is the operator's business."""
+    await world.services.ledger.pause("openai", model, "looking at it")
+    await refreshed(world.services)
+
+    answer = await world.client.get("/api/catalog")
+
+    openai, anthropic, *_ = answer.json()["apis"]
+    paused = {one["id"] for endpoint in openai["endpoints"] for one in endpoint["models"] if one["paused"]}
+    every = {one["id"] for endpoint in openai["endpoints"] for one in endpoint["models"]}
+    assert paused == ({model} if model else every)
+    assert openai["available"] is (model is not None)
+    assert openai["unavailable_reason"] == (None if model else "Its sale is paused.")
+    assert anthropic["available"] and "looking at it" not in answer.text
+
+
 async def test_running_calls_go_on(world: World):
     """A pause cuts nobody off."""
     paid = await world.buy()

@@ -1,12 +1,12 @@
 import { Suspense, lazy } from "react";
 import { Link } from "react-router";
 
-import { Shutdown } from "../../features/catalog/Shutdown";
+import { NotForSale, Shutdown } from "../../features/catalog/ModelMarks";
 import { CostAside } from "../../features/endpoint/CostAside";
 import { Examples } from "../../features/endpoint/Examples";
 import { ParameterTable } from "../../features/endpoint/ParameterTable";
 import { BitcoinPrice } from "../../features/price/BitcoinPrice";
-import type { Api, Catalog, Endpoint, EndpointDetail } from "../../shared/api";
+import type { Api, Catalog, Endpoint, EndpointDetail, Model } from "../../shared/api";
 import { Bone } from "../../shared/ui/Bone";
 import { ErrorTable } from "../../shared/ui/ErrorTable";
 import { Notice } from "../../shared/ui/Notice";
@@ -55,7 +55,7 @@ export function EndpointView(props: EndpointViewProps) {
               model={model}
               // The form has a choice of its own.
               onModel={tab === "try" ? null : onModel}
-              ending={model.shutdown === null ? null : <Shutdown date={model.shutdown} />}
+              marks={marksOf(model)}
               bitcoinUsd={catalog.btc_price?.usd ?? null}
               price={
                 catalog.btc_price === null ? (
@@ -77,6 +77,16 @@ export function EndpointView(props: EndpointViewProps) {
         </div>
       </div>
     </div>
+  );
+}
+
+function marksOf({ shutdown, paused }: Model) {
+  if (shutdown === null && !paused) return null;
+  return (
+    <>
+      {paused ? <NotForSale>paused</NotForSale> : null}{" "}
+      {shutdown === null ? null : <Shutdown date={shutdown} />}
+    </>
   );
 }
 

@@ -4,8 +4,8 @@ import { aboutUsd } from "../../shared/money";
 import { SatsPrice } from "../../shared/ui/Sats";
 import { FurtherPrices, NoFigure, OtherPrices, PriceAmount, PriceLine } from "./PriceCells";
 import { compactCount } from "../../shared/prices";
+import { NotForSale, Shutdown } from "./ModelMarks";
 import { type Row, endpointPage } from "./rows";
-import { Shutdown } from "./Shutdown";
 
 const FIGURE = "hidden px-4 py-2.5 text-right md:table-cell";
 
@@ -34,7 +34,11 @@ export function ModelRow({ row, bitcoinUsd, namesApi }: ModelRowProps) {
         <span className="flex flex-wrap items-center gap-x-2 text-meta text-ink2">
           {namesApi ? api.title : null}
           {model.shutdown === null ? null : <Shutdown date={model.shutdown} />}
-          {api.available ? null : <NotForSale />}
+          {!api.available ? (
+            <NotForSale>not for sale now</NotForSale>
+          ) : model.paused ? (
+            <NotForSale>paused</NotForSale>
+          ) : null}
         </span>
         <span className="block text-meta text-ink2 md:hidden">
           <PriceLine prices={prices} />
@@ -91,13 +95,5 @@ function TypicalCell({ msat, bitcoinUsd }: TypicalCellProps) {
         </span>
       )}
     </td>
-  );
-}
-
-function NotForSale() {
-  return (
-    <span className="rounded-chip bg-warnsoft px-1.5 text-meta whitespace-nowrap text-warn">
-      not for sale now
-    </span>
   );
 }

@@ -12,14 +12,14 @@ interface CostAsideProps {
   /** Null where the model is chosen elsewhere. */
   readonly onModel: ((id: string) => void) | null;
   readonly bitcoinUsd: string | null;
-  /** When the model ends, if it does. */
-  readonly ending: ReactNode;
+  /** When the model ends, if it does, and whether it is paused. */
+  readonly marks: ReactNode;
   /** The bitcoin price and its age. */
   readonly price: ReactNode;
 }
 
 /** What the chosen model costs here. */
-export function CostAside({ endpoint, model, onModel, ending, bitcoinUsd, price }: CostAsideProps) {
+export function CostAside({ endpoint, model, onModel, marks, bitcoinUsd, price }: CostAsideProps) {
   const { typical_price_msat: typical, context, max_output: longest } = model;
   return (
     <aside
@@ -32,10 +32,10 @@ export function CostAside({ endpoint, model, onModel, ending, bitcoinUsd, price 
       <div className="mt-2 grid gap-3 md:mt-3 md:gap-4">
         {onModel === null || endpoint.models.length < 2 ? (
           <p className="font-medium wrap-anywhere">
-            {model.id} {ending}
+            {model.id} {marks}
           </p>
         ) : (
-          <Field label="Model" hint={ending ?? undefined}>
+          <Field label="Model" hint={marks ?? undefined}>
             {(tied) => (
               <Select {...tied} value={model.id} onChange={(event) => onModel(event.target.value)}>
                 {endpoint.models.map(({ id }) => (

@@ -16,7 +16,7 @@ export function cheapestOf(catalog: Catalog): Cheapest[] {
     for (const endpoint of api.endpoints) {
       for (const model of endpoint.models) {
         const msat = model.typical_price_msat;
-        if (msat === null) continue;
+        if (msat === null || model.paused) continue;
         const known = found.get(endpoint.title);
         if (known === undefined || msat < known.msat) found.set(endpoint.title, { endpoint, model, msat });
       }

@@ -12,15 +12,14 @@ export interface LiveCall {
 /** The first JSON example of what can be bought now, else of what is listed; null when the catalog has none. */
 export function liveCall(catalog: Catalog): LiveCall | null {
   const byPreference = catalog.apis.toSorted((a, b) => rank(a) - rank(b));
-  for (const api of byPreference) {
-    for (const endpoint of api.endpoints) {
-      const { body } = endpoint.example;
-      if (body === null || endpoint.content_type !== "json") continue;
-      const model = endpoint.models.find(({ id }) => id === body["model"]) ?? null;
-      return { api, endpoint, body, model };
-    }
-  }
-  return null;
+  const calls = byPreference.flatMap((api) => api.endpoints.flatMap((endpoint) => callOf(api, endpoint)));
+  return calls.find(({ model }) => model?.paused !== true) ?? calls[0] ?? null;
+}
+
+function callOf(api: Api, endpoint: Endpoint): LiveCall[] {
+  const { body } = endpoint.example;
+  if (body === null || endpoint.content_type !== "json") return [];
+  return [{ api, endpoint, body, model: endpoint.models.find(({ id }) => id === body["model"]) ?? null }];
 }
 
 /** Whether something is listed and none of it can be bought. */
@@ -32,7 +31,9 @@ export function isClosed({ apis }: Catalog): boolean {
 export function countModels({ apis }: Catalog): number {
   return new Set(
     apis.flatMap(({ name, available, endpoints }) =>
-      (available ? endpoints : []).flatMap(({ models }) => models.map(({ id }) => `${name} ${id}`)),
+      (available ? endpoints : []).flatMap(({ models }) =>
+        models.filter(({ paused }) => !paused).map(({ id }) => `${name} ${id}`),
+      ),
     ),
   ).size;
 }

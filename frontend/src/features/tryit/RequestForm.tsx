@@ -1,4 +1,4 @@
-import type { Endpoint, JsonValue } from "../../shared/api";
+import type { Endpoint, JsonValue, Model } from "../../shared/api";
 import { priceInSats } from "../../shared/money";
 import { Check, Field, Select, TextArea, TextInput } from "../../shared/ui/Field";
 import { More } from "./More";
@@ -163,15 +163,20 @@ function ModelField({ endpoint, value, onChange }: ModelFieldProps) {
     <Field label="Model">
       {(tied) => (
         <Select {...tied} value={value} onChange={(event) => onChange(event.target.value)}>
-          {endpoint.models.map(({ id, typical_price_msat }) => (
-            <option key={id} value={id}>
-              {typical_price_msat === null ? id : `${id} (typically ${satsText(typical_price_msat)})`}
+          {endpoint.models.map((model) => (
+            <option key={model.id} value={model.id}>
+              {modelText(model)}
             </option>
           ))}
         </Select>
       )}
     </Field>
   );
+}
+
+function modelText({ id, paused, typical_price_msat: typical }: Model): string {
+  if (paused) return `${id} (paused)`;
+  return typical === null ? id : `${id} (typically ${satsText(typical)})`;
 }
 
 function satsText(msat: number): string {

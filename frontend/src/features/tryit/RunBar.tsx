@@ -12,6 +12,8 @@ interface RunBarProps {
   readonly busy: boolean;
   /** The pay dialog is open for it: the button stays what the focus comes back to, but asks no second time. */
   readonly asking: boolean;
+  /** The model that is not sold for a while. */
+  readonly paused: string | null;
   /** The upload that is still to be chosen. */
   readonly missing: string | null;
   /** Why the server would refuse the request. */
@@ -29,7 +31,7 @@ interface RunBarProps {
 
 /** The button that pays and runs, and what it will cost. Stop stands where it was. */
 export function RunBar(props: RunBarProps) {
-  const { busy, asking, missing, refusal, onRun, onStop } = props;
+  const { busy, asking, onRun, onStop } = props;
   const { prepare } = usePaying();
   const from = sourceOf(props);
   if (busy) {
@@ -42,7 +44,7 @@ export function RunBar(props: RunBarProps) {
       </div>
     );
   }
-  const cannot = missing === null ? (refusal?.message ?? null) : `Choose a file for “${missing}” first.`;
+  const cannot = hindrance(props);
   return (
     <div className="grid gap-2">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-2">
@@ -71,6 +73,12 @@ export function RunBar(props: RunBarProps) {
       {cannot === null ? <Terms {...props} from={from} /> : <p className="text-note text-bad">{cannot}</p>}
     </div>
   );
+}
+
+/** Why it cannot be run as it stands; null if it can. */
+function hindrance({ paused, missing, refusal }: RunBarProps): string | null {
+  if (paused !== null) return `The sale of ${paused} is paused: nothing is charged. Choose another model.`;
+  return missing === null ? (refusal?.message ?? null) : `Choose a file for “${missing}” first.`;
 }
 
 function Terms({

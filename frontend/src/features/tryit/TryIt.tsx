@@ -34,8 +34,12 @@ export function TryIt({ api, endpoint, onModel }: TryItProps) {
   const { data: detail } = useEndpoint(api.name, endpoint);
 
   const body = bodyOf(draft);
-  const { data: quote, error: quoteError } = useQuote(endpoint.url, typeof body === "string" ? body : null);
   const model = endpoint.models.find(({ id }) => id === draft.body["model"]);
+  const paused = model?.paused === true ? model.id : null;
+  const { data: quote, error: quoteError } = useQuote(
+    endpoint.url,
+    typeof body === "string" && paused === null ? body : null,
+  );
   const page = `/catalog${endpoint.url}`;
   const wish = {
     url: endpoint.url,
@@ -81,6 +85,7 @@ export function TryIt({ api, endpoint, onModel }: TryItProps) {
         <RunBar
           busy={isBusy(run.phase)}
           asking={run.phase === "asking"}
+          paused={paused}
           missing={missingFile(draft)}
           refusal={refusalIn(quoteError)}
           ceilingMsat={quote?.max_price_msat ?? null}
