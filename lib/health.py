@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 UPSTREAM = "upstream "
 """Begins the name of an API's part."""
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,12 +19,15 @@ class Part:
 
     ok: bool
     detail: str
+    since: datetime
+    """When this process first heard of it in this state: never before it started."""
 
 
 @dataclass(slots=True)
 class Health:
-    """Refreshed by jobs, read by routes."""
+    """Refreshed by jobs, read by routes. Kept by each process for itself, and forgotten with it."""
 
+    started_at: datetime = field(default_factory=_now)
     parts: dict[str, Part] = field(default_factory=dict[str, Part])
     alarms: dict[str, str] = field(default_factory=dict[str, str])
     """What an operator must look at, by name; an alarm is cleared by whoever raised it."""
@@ -28,3 +36,9 @@ class Health:
     def ready(self) -> bool:
         """Every part was heard of and is well."""
         return bool(self.parts) and all(part.ok for part in self.parts.values())
+
+    def hear(self, name: str, detail: str, *, ok: bool, at: datetime | None = None) -> None:
+        """Note what a part is like, now or at the moment given. `since` moves only with `ok`, whatever the words."""
+        known = self.parts.get(name)
+        since = known.since if known is not None and known.ok == ok else at or _now()
+        self.parts[name] = Part(ok, detail, since)

@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from lib.doubt import NOT_PAID, judge
-from lib.health import UPSTREAM, Part
+from lib.health import UPSTREAM, Health
 from lib.lease import Lease
 from lib.lightning.node import IncomingPayment, NodeUnavailable, PaymentState
 from lib.metrics import LedgerSums
+from lib.purchase import NOT_SET_UP
 from lib.services import Current, Services, renewed
 from lib.store.ledger import CreditInDoubt, LedgerUnavailable
 
@@ -193,24 +194,23 @@ async def credit_topups(services: Services) -> None:
 
 async def look_around(services: Services) -> None:
     """Refresh what /api/health says."""
-    parts, alarms = services.health.parts, services.health.alarms
-    parts["ledger"] = _ledger(services.lease, services.settings.ledger.kind)
-    _alarm(alarms, "ledger restored", parts["ledger"].detail if services.lease.went_back else "")
+    health = services.health
+    _hear_ledger(health, services.lease, services.settings.ledger.kind)
     try:
         info = await services.node.info()
-        parts["node"] = Part(info.ready, info.detail)
+        health.hear("node", info.detail, ok=info.ready)
     except NodeUnavailable as error:
-        parts["node"] = Part(False, str(error))
+        health.hear("node", str(error), ok=False)
     priced = services.price.current()
-    parts["price"] = Part(priced is not None, "fresh" if priced else "no fresh bitcoin price")
+    health.hear("price", "fresh" if priced else "no fresh bitcoin price", ok=priced is not None)
     offered = services.settings.offered & services.catalog.apis.keys()
-    for name in [name for name in parts if name.startswith(UPSTREAM)]:
+    for name in [name for name in health.parts if name.startswith(UPSTREAM)]:
         if name.removeprefix(UPSTREAM) not in offered:
-            del parts[name]  # a reload took it off the catalog, or its key away
+            del health.parts[name]  # a reload took it off the catalog, or its key away
     for api in sorted(offered):
-        trouble = services.settings.missing(api) or services.upstream.trouble(api)
-        parts[UPSTREAM + api] = Part(trouble is None, trouble or "for sale")
-    _alarm(alarms, "stop-loss", services.stop_loss.alarm)
+        trouble = NOT_SET_UP if services.settings.missing(api) else services.upstream.trouble(api)
+        health.hear(UPSTREAM + api, trouble or "for sale", ok=trouble is None)
+    _alarm(health.alarms, "stop-loss", services.stop_loss.alarm)
 
 
 async def read_figures(services: Services) -> None:
@@ -222,11 +222,13 @@ async def read_figures(services: Services) -> None:
     services.metrics.node_balance = await services.node.balance()
 
 
-def _ledger(lease: Lease, kind: str) -> Part:
-    if lease.went_back:
-        return Part(False, f"{kind}: restored from a backup, waits for scripts/migrate --restored honour|review")
+def _hear_ledger(health: Health, lease: Lease, kind: str) -> None:
     leased = lease.id is not None
-    return Part(leased, f"{kind}: holds a lease" if leased else f"{kind}: cannot be reached")
+    words = f"{kind}: holds a lease" if leased else f"{kind}: cannot be reached"
+    if lease.went_back:
+        words = f"{kind}: restored from a backup, waits for scripts/migrate --restored honour|review"
+    health.hear("ledger", words, ok=leased and not lease.went_back)
+    _alarm(health.alarms, "ledger restored", words if lease.went_back else "")
 
 
 def _alarm(alarms: dict[str, str], name: str, words: str | None) -> None:

@@ -234,12 +234,16 @@ class HealthPart(Shape):
 
     ok: bool
     detail: str
+    since: str
+    """When the server first heard of it in this state: never before `started_at`."""
 
 
 class Health(Shape):
-    """Everything that a sale needs."""
+    """Everything that a sale needs, as the process that answers knows it."""
 
     status: Literal["ok", "not_ready"]
+    started_at: str
+    """When this process started."""
     parts: dict[str, HealthPart]
     """`ledger`, `node`, `price`, and each upstream."""
     alarms: dict[str, str]

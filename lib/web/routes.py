@@ -10,7 +10,7 @@ from starlette.responses import Response
 from lib.core import credential
 from lib.core.errors import ApiError, Code
 from lib.services import Services
-from lib.web.catalog_view import catalog_view, models_view
+from lib.web.catalog_view import catalog_view, models_view, moment
 from lib.web.codings import packed
 from lib.web.contract import Catalog, Health, Live, ModelList
 from lib.web.contract_money import Balance, ErrorBody
@@ -83,6 +83,10 @@ def _health(services: Services) -> dict[str, Any]:
     health = services.health
     return {
         "status": "ok" if health.ready else "not_ready",
-        "parts": {name: {"ok": part.ok, "detail": part.detail} for name, part in sorted(health.parts.items())},
+        "started_at": moment(health.started_at),
+        "parts": {
+            name: {"ok": part.ok, "detail": part.detail, "since": moment(part.since)}
+            for name, part in sorted(health.parts.items())
+        },
         "alarms": dict(sorted(health.alarms.items())),
     }

@@ -662,7 +662,7 @@ export interface components {
         };
         /**
          * Health
-         * @description Everything that a sale needs.
+         * @description Everything that a sale needs, as the process that answers knows it.
          */
         Health: {
             /**
@@ -670,6 +670,11 @@ export interface components {
              * @enum {string}
              */
             status: "ok" | "not_ready";
+            /**
+             * Started At
+             * @description When this process started.
+             */
+            started_at: string;
             /**
              * Parts
              * @description `ledger`, `node`, `price`, and each upstream.
@@ -691,6 +696,11 @@ export interface components {
             ok: boolean;
             /** Detail */
             detail: string;
+            /**
+             * Since
+             * @description When the server first heard of it in this state: never before `started_at`.
+             */
+            since: string;
         };
         /**
          * Invoice
@@ -782,6 +792,11 @@ export interface components {
              * @description The day from which it is not sold, `YYYY-MM-DD`.
              */
             shutdown: string | null;
+            /**
+             * Paused
+             * @description It is not sold for a while: the operator says so, or it made losses.
+             */
+            paused: boolean;
         };
         /**
          * ModelCard

@@ -34,3 +34,12 @@ export function countdownText(leftMs: number): string {
 export function clockText(at: number): string {
   return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" }).format(at);
 }
+
+/** `since 14:03`, in the visitor's time; with the day where it is not today's: `since 3 Nov, 14:03`. */
+export function sinceText(at: number, now: number): string {
+  const isToday = new Date(at).toDateString() === new Date(now).toDateString();
+  const day = isToday
+    ? ""
+    : `${new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" }).format(at)}, `;
+  return `since ${day}${clockText(at)}`;
+}

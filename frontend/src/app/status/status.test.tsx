@@ -2,6 +2,7 @@ import { screen } from "@testing-library/react";
 import { HttpResponse, http } from "msw";
 import { expect, it } from "vitest";
 
+import { sinceText } from "../../shared/time";
 import { HEALTH } from "../../testing/endpoint";
 import { open, plain } from "../../testing/open";
 import { healthAnswers, server } from "../../testing/server";
@@ -15,12 +16,16 @@ it("says that everything works, and by which parts", async () => {
 });
 
 it("says first what still works while the node is down", async () => {
-  const parts = { ...HEALTH.parts, node: { ok: false, detail: "it does not answer" } };
+  const node = { ok: false, detail: "it does not answer", since: "2026-11-23T13:02:00Z" };
+  const parts = { ...HEALTH.parts, node };
   server.use(healthAnswers({ ...HEALTH, status: "not_ready", parts }));
   open("/status");
 
   expect(await screen.findByText("Payments are paused; balances work")).toBeVisible();
   expect(screen.getByText("No new invoices. Tokens and change still pay for calls.")).toBeVisible();
+  const since = sinceText(Date.parse(node.since), Date.now());
+  expect(screen.getByRole("status").nextElementSibling).toHaveTextContent(since);
+  expect(screen.getByText("it does not answer").parentElement).toHaveTextContent(since);
 });
 
 it("says that the server does not answer", async () => {

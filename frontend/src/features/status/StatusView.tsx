@@ -1,8 +1,8 @@
 import type { Health } from "../../shared/api";
-import { ageText } from "../../shared/time";
+import { ageText, sinceText } from "../../shared/time";
 import { Bone } from "../../shared/ui/Bone";
 import { useNow } from "../../shared/useNow";
-import { type PartLine, partLines, summary } from "./parts";
+import { type PartLine, partLines, summary, troubleSince } from "./parts";
 
 const SECOND_MS = 1_000;
 
@@ -15,8 +15,10 @@ interface StatusViewProps {
 
 /** One sentence, then each part. */
 export function StatusView({ health, checkedAt, titles }: StatusViewProps) {
-  const age = ageText((useNow() - checkedAt) / SECOND_MS);
+  const now = useNow();
   const ok = health.status === "ok";
+  const trouble = troubleSince(health);
+  const checked = `checked ${ageText((now - checkedAt) / SECOND_MS)}`;
   return (
     <div className="grid gap-6">
       <div
@@ -25,21 +27,13 @@ export function StatusView({ health, checkedAt, titles }: StatusViewProps) {
         <p role="status" className="text-h2 font-semibold">
           {summary(health)}
         </p>
-        <p className="text-note text-ink2">Checked {age}</p>
+        <p className="text-note text-ink2 first-letter:uppercase">
+          {trouble === null ? checked : `${sinceText(trouble, now)} · ${checked}`}
+        </p>
       </div>
       <ul className="overflow-hidden rounded-card border border-line bg-surface">
-        <Line
-          line={{
-            key: "server",
-            name: "Server",
-            ok: true,
-            state: "Works",
-            detail: "answers this page",
-            means: "",
-          }}
-        />
         {partLines(health, titles).map((line) => (
-          <Line key={line.key} line={line} />
+          <Line key={line.key} line={line} now={now} />
         ))}
       </ul>
       <p className="text-note text-ink2">
@@ -52,15 +46,18 @@ export function StatusView({ health, checkedAt, titles }: StatusViewProps) {
   );
 }
 
-function Line({ line }: { readonly line: PartLine }) {
+function Line({ line, now }: { readonly line: PartLine; readonly now: number }) {
   return (
-    <li className="grid gap-x-6 gap-y-0.5 border-b border-line px-4 py-3 last:border-b-0 sm:grid-cols-[180px_150px_1fr] sm:px-5">
+    <li className="grid grid-cols-[1fr_auto] gap-x-6 gap-y-0.5 border-b border-line px-4 py-3 last:border-b-0 sm:grid-cols-[150px_130px_130px_1fr] sm:px-5">
       <span className="font-medium">{line.name}</span>
       <span className={`flex items-center gap-2 text-control ${line.ok ? "text-ok" : "text-warn"}`}>
         <span aria-hidden="true" className={`size-2 rounded-full ${line.ok ? "bg-ok" : "bg-warn"}`} />
         {line.state}
       </span>
-      <span className="text-note wrap-anywhere text-ink2 sm:leading-[22px]">
+      <span className="order-last text-note text-ink2 tabular-nums sm:order-none sm:leading-[22px]">
+        {sinceText(line.since, now)}
+      </span>
+      <span className="col-span-2 text-note wrap-anywhere text-ink2 sm:col-span-1 sm:leading-[22px]">
         {line.detail}
         {line.means === "" ? null : <span className="block text-ink">{line.means}</span>}
       </span>

@@ -7,6 +7,8 @@ export interface PartLine {
   readonly name: string;
   readonly ok: boolean;
   readonly state: string;
+  /** When it came into this state, in milliseconds since 1970. */
+  readonly since: number;
   readonly detail: string;
   /** What still works, and what does not, while this part is away. */
   readonly means: string;
@@ -26,18 +28,35 @@ const MEANS: Readonly<Record<string, string>> = {
 
 const UPSTREAM = "upstream ";
 
-/** The parts by importance: ledger, node, price, then providers by name. */
-export function partLines({ parts }: Health, titles: ReadonlyMap<string, string>): PartLine[] {
+/** The server, then its parts by importance: ledger, node, price, then providers by name. */
+export function partLines({ parts, started_at }: Health, titles: ReadonlyMap<string, string>): PartLine[] {
   const order = ["ledger", "node", "price"];
   const rank = (key: string) => (order.includes(key) ? order.indexOf(key) : order.length);
-  return Object.entries(parts)
+  const lines = Object.entries(parts)
     .toSorted(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b, "en"))
-    .map(([key, { ok, detail }]) => {
+    .map(([key, { ok, detail, since }]) => {
       const api = key.startsWith(UPSTREAM) ? key.slice(UPSTREAM.length) : null;
       const name = api === null ? (NAMES[key] ?? key) : (titles.get(api) ?? api);
       const means = api === null ? (MEANS[key] ?? "") : "Its models cannot be bought; nothing is charged.";
-      return { key, name, ok, state: ok ? "Works" : "Does not work", detail, means: ok ? "" : means };
+      const state = ok ? "Works" : "Does not work";
+      return { key, name, ok, state, since: Date.parse(since), detail, means: ok ? "" : means };
     });
+  return [{ ...SERVER, since: Date.parse(started_at) }, ...lines];
+}
+
+const SERVER = {
+  key: "server",
+  name: "Server",
+  ok: true,
+  state: "Works",
+  detail: "answers this page",
+  means: "",
+} as const;
+
+/** When what does not work began, by the part that is longest away; null while all works. */
+export function troubleSince({ parts }: Health): number | null {
+  const broken = Object.values(parts).filter(({ ok }) => !ok);
+  return broken.length === 0 ? null : Math.min(...broken.map(({ since }) => Date.parse(since)));
 }
 
 /** The whole in one sentence. */

@@ -1,0 +1,41 @@
+"""Since when a part is as it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from lib.health import Health
+from lib.jobs import look_around
+from tests.world import World
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+def test_since_moves_only_with_the_state():
+    """Other words for the same trouble are no other trouble."""
+    health = Health()
+
+    health.hear("node", "synced", ok=True, at=NOON)
+    health.hear("node", "synced again", ok=True, at=NOON + MINUTE)
+    assert health.parts["node"].since == NOON
+
+    health.hear("node", "it does not answer", ok=False, at=NOON + 2 * MINUTE)
+    health.hear("node", "it refuses us", ok=False, at=NOON + 3 * MINUTE)
+    assert (health.parts["node"].since, health.parts["node"].detail) == (NOON + 2 * MINUTE, "it refuses us")
+
+    health.hear("node", "synced", ok=True, at=NOON + 4 * MINUTE)
+    assert health.parts["node"].since == NOON + 4 * MINUTE
+
+
+async def test_health_says_since_when(world: World):
+    """Of each part, and when the process that answers started: nothing is known from before."""
+    await look_around(world.services)
+    await look_around(world.services)
+
+    told = (await world.client.get("/api/health")).json()
+
+    assert {part["ok"] for part in told["parts"].values()} == {True}
+    started = datetime.fromisoformat(told["started_at"])
+    since = [datetime.fromisoformat(part["since"]) for part in told["parts"].values()]
+    assert all(started <= moment <= datetime.now(UTC) for moment in since)
