@@ -1,4 +1,4 @@
-import { useMemo } from "react";
+import { useDeferredValue, useMemo } from "react";
 
 import type { Api, Catalog } from "../../shared/api";
 import { Button } from "../../shared/ui/Button";
@@ -21,7 +21,7 @@ const NO_FILTER: Filter = { words: "", kinds: new Set(), apis: new Set(), sort: 
 /** Everything that is sold, searched, filtered and sorted. */
 export function CatalogView({ catalog, filter, onFilter }: CatalogViewProps) {
   const rows = useMemo(() => rowsOf(catalog), [catalog]);
-  const shown = shownRows(rows, filter);
+  const shown = shownRows(rows, useDeferredValue(filter));
   const change = (changes: Partial<Filter>) => onFilter({ ...filter, ...changes });
   if (rows.length === 0) return <NothingListed />;
   return (
