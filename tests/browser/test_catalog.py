@@ -19,6 +19,7 @@ STATES: list[tuple[State, str]] = [
     (states.open_for_business, "gpt-4o-mini"),
     (CannedSite.without_bitcoin_price, "No bitcoin price right now"),
     (states.close_shop, "OpenAI is not for sale right now"),
+    (states.pause_a_model, "paused"),
     (states.empty_shop, "Nothing is for sale here yet"),
     (states.refuse, "The server could not list its prices"),
 ]
@@ -57,6 +58,51 @@ def test_a_model_is_found_from_any_page(browser: Browser, site: CannedSite) -> N
         assert seen.complaints == []
 
 
+def test_the_search_offers_models_with_their_prices(browser: Browser, site: CannedSite) -> None:
+    """By keyboard: down to the second one and Enter; a screen reader hears how many there are and which one it is."""
+    with opened(browser, f"{site.url}/status") as seen:
+        seen.page.get_by_text("Everything works").wait_for()
+        search = seen.page.get_by_role("combobox", name="Search models and endpoints")
+        seen.page.keyboard.press("/")
+        seen.page.keyboard.type("4o")
+        options = seen.page.get_by_role("listbox", name="Suggestions").get_by_role("option")
+        expect(options).to_have_count(3)
+        assert "0.34 sats" in options.first.inner_text().replace(NO_BREAK_SPACE, " ")
+        expect(search).to_have_attribute("aria-expanded", "true")
+        expect(seen.page.get_by_role("search").get_by_role("status")).to_have_text("2 models match")
+
+        seen.page.keyboard.press("ArrowDown")
+        seen.page.keyboard.press("ArrowDown")
+        expect(options.nth(1)).to_have_attribute("aria-selected", "true")
+        expect(search).to_have_attribute("aria-activedescendant", options.nth(1).get_attribute("id") or "")
+        assert seen.accessibility_violations() == []
+        seen.page.keyboard.press("Enter")
+
+        expect(seen.page).to_have_url(f"{site.url}/catalog/openai/v1/chat/completions?model=gpt-4o")
+        expect(options).to_have_count(0)
+        assert (seen.policy_violations(), seen.complaints) == ([], [])
+
+
+def test_the_search_is_left_by_escape_and_goes_by_hand(browser: Browser, site: CannedSite) -> None:
+    """Escape closes the list, and then empties the field; a press on the last line shows all in the catalog."""
+    with opened(browser, f"{site.url}/status") as seen:
+        search = seen.page.get_by_role("combobox", name="Search models and endpoints")
+        search.fill("images")
+        offered = seen.page.get_by_role("listbox", name="Suggestions")
+        expect(offered).to_be_visible()
+        search.press("Escape")
+        expect(offered).to_have_count(0)
+        expect(search).to_have_value("images")
+        search.press("Escape")
+        expect(search).to_have_value("")
+
+        search.fill("images")
+        offered.get_by_role("option", name="Show all 2 in the catalog").click()
+
+        expect(seen.page.get_by_role("searchbox", name="Search the catalog")).to_have_value("images")
+        assert models(seen.page) == ["dall-e-2", "gpt-image-1-mini"]
+
+
 def test_what_is_shown_is_in_the_address(browser: Browser, site: CannedSite) -> None:
     """An address that was sent to somebody shows them the same, also after a reload and on the way back."""
     with opened(browser, f"{site.url}/catalog") as seen:
@@ -75,6 +121,26 @@ def test_what_is_shown_is_in_the_address(browser: Browser, site: CannedSite) -> 
         seen.page.go_back()
         expect(seen.page.get_by_role("table")).to_be_visible()
         assert models(seen.page) == shown
+
+
+def test_the_way_back_is_what_was_shown_before(browser: Browser, site: CannedSite) -> None:
+    """Another search from the header takes the field's place, and going back brings the first one again."""
+    with opened(browser, f"{site.url}/catalog?q=mini") as seen:
+        field = seen.page.get_by_role("searchbox", name="Search the catalog")
+        expect(field).to_have_value("mini")
+        field.press("End")
+        field.press_sequentially(" 4o")
+        expect(seen.page).to_have_url(f"{site.url}/catalog?q=mini+4o")
+
+        search = seen.page.get_by_role("combobox", name="Search models and endpoints")
+        search.fill("dall")
+        search.press("Enter")
+        expect(field).to_have_value("dall")
+        expect(seen.page.get_by_role("rowheader")).to_have_count(1)
+        seen.page.go_back()
+
+        expect(field).to_have_value("mini 4o")
+        assert models(seen.page) == ["gpt-4o-mini"]
 
 
 def test_filters_unfold_on_a_phone(browser: Browser, site: CannedSite) -> None:
@@ -122,7 +188,7 @@ def test_it_works_by_keyboard(browser: Browser, site: CannedSite) -> None:
         expect(seen.page.get_by_role("link", name="Skip to content")).to_be_focused()
 
         seen.page.get_by_role("searchbox", name="Search the catalog").focus()
-        seen.page.keyboard.type("chat", delay=80)  # as fast as people type
+        seen.page.keyboard.type("chat")
         expect(seen.page.get_by_role("searchbox", name="Search the catalog")).to_have_value("chat")
         seen.page.keyboard.press("Tab")  # the sort
         seen.page.keyboard.press("Tab")  # the first kind
