@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import wave
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
+from tests.browser.open_page import LAPTOP
 from tests.browser.visitor import CHAT_PAGE, Visitor, visiting
 from tests.world import World
 
@@ -16,6 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAY_AND_RUN = re.compile(r"^Pay \d+ sats and run$")
 INVOICE_SECONDS = 600
+GROWS_SECONDS = 20
 RUN = re.compile(r"^(Pay \d+ sats? and run|Pay and run|Run with your change)$")
 PLAYABLE = """
 async (audio) => {
@@ -26,6 +29,8 @@ async (audio) => {
 DEAR_MODEL = "gpt-6-astra"
 """Its call can cost more than any change of the example's."""
 SLOW_STREAM = {"chunks": 40, "chunk_delay_ms": 100}
+LONG_STREAM = {"chunks": 60, "chunk_bytes": 400, "chunk_delay_ms": 100}
+"""Higher than any window long before it ends."""
 
 
 def write_silence(path: Path) -> None:
@@ -55,6 +60,18 @@ async def ask_to_pay(visitor: Visitor) -> None:
 async def pay_from_a_phone(visitor: Visitor) -> None:
     """Another device pays the invoice that is shown."""
     await visitor.world.parts.pay(await visitor.invoice())
+
+
+async def height_of(visitor: Visitor) -> int:
+    """How high the whole page is, in pixels."""
+    return await visitor.page.evaluate("document.body.scrollHeight")
+
+
+async def until_higher_than(pixels: int, visitor: Visitor) -> None:
+    """Wait while the page grows."""
+    async with asyncio.timeout(GROWS_SECONDS):
+        while await height_of(visitor) <= pixels:
+            await asyncio.sleep(0.02)
 
 
 async def charged_msat(visitor: Visitor) -> int:
@@ -207,6 +224,52 @@ async def test_a_wallet_that_refuses_is_quoted_and_never_paid_twice(world: World
         assert await visitor.invoice() != first
         await visitor.press("Pay with the demo wallet")
         await visitor.sees("Complete")
+
+
+async def test_a_long_answer_is_followed_by_who_reads_its_end(world: World):
+    """Who scrolls up is left alone, and comes back to the end with one press."""
+    world.parts.scenario(**LONG_STREAM)
+    async with visiting(world, CHAT_PAGE) as visitor:
+        answer = visitor.page.get_by_role("region", name="Answer")
+        end = answer.get_by_text("Cost", exact=True)
+        await ask_to_pay(visitor)
+        await visitor.press("Pay with the demo wallet")
+        await until_higher_than(2 * LAPTOP["height"], visitor)
+        jump = visitor.button("Jump to end")
+        await expect(jump.or_(end).first).to_be_visible()
+        if await jump.count():  # where the answer began below the window
+            await jump.click()
+        await expect(end).to_be_in_viewport()
+
+        await visitor.page.mouse.wheel(0, -10_000)
+        await expect(jump).to_be_visible()
+        await until_higher_than(await height_of(visitor), visitor)
+        assert await visitor.page.evaluate("scrollY") == 0
+
+        await jump.click()
+        await expect(end).to_be_in_viewport()
+        await until_higher_than(await height_of(visitor), visitor)
+        await expect(end).to_be_in_viewport()
+        await visitor.press("Stop")
+        await expect(jump).to_have_count(0)
+
+
+async def test_an_answer_may_be_shown_only_when_it_is_complete(world: World):
+    """A setting, which the browser keeps: nothing grows under a reader's eyes."""
+    world.parts.scenario(**SLOW_STREAM)
+    async with visiting(world, CHAT_PAGE) as visitor:
+        await visitor.page.get_by_text("More settings", exact=True).click()
+        await visitor.page.get_by_label("Show answers only when complete").check()
+        await visitor.page.reload()
+        await ask_to_pay(visitor)
+        await visitor.press("Pay with the demo wallet")
+
+        answer = visitor.page.get_by_role("region", name="Answer")
+        shown = answer.locator("[aria-busy]")
+        await expect(shown).to_have_text("It is shown once it is complete.")
+        await expect(answer.get_by_text("Answer is coming").last).to_be_visible()
+        await visitor.sees("Complete")
+        await expect(shown).to_contain_text("canned answer of the demo")
 
 
 async def test_a_stopped_answer_is_fetched_without_a_second_charge(world: World):

@@ -1,4 +1,5 @@
-import type { RefObject } from "react";
+import { ArrowDown } from "lucide-react";
+import { type RefObject, useRef } from "react";
 
 import { ServerUnreachable } from "../../shared/api";
 import { exactMsat } from "../../shared/money";
@@ -6,7 +7,9 @@ import { Refused } from "../../shared/request";
 import { Button, ButtonLink } from "../../shared/ui/Button";
 import { SatsOwned, SatsPrice } from "../../shared/ui/Sats";
 import { AnswerView } from "./AnswerView";
+import { useFollowedEnd } from "./useFollowedEnd";
 import { PayerGone, type Run, type RunPhase } from "./useRun";
+import { useWholeAnswers } from "./wholeAnswers";
 
 interface AnswerBoxProps {
   readonly run: Run;
@@ -29,6 +32,9 @@ const SAYS: Record<RunPhase, string> = {
 export function AnswerBox({ run, heading, onFetch, onPayOnce }: AnswerBoxProps) {
   const { phase, answer } = run;
   const isComing = phase === "running" || phase === "waiting";
+  const end = useRef<HTMLDListElement>(null);
+  const { isAway, jump } = useFollowedEnd(end, isComing);
+  const isHeldBack = useWholeAnswers() && isComing;
   return (
     <section aria-labelledby="answer-title" className="min-w-0 rounded-card border border-line bg-surface">
       <div className="flex items-center justify-between gap-4 border-b border-line px-4 py-2.5">
@@ -47,18 +53,40 @@ export function AnswerBox({ run, heading, onFetch, onPayOnce }: AnswerBoxProps) 
         {statusText(run)}
       </p>
       <div aria-busy={isComing} className="min-h-32 min-w-0 px-4 py-4">
-        <AnswerView answer={answer} />
+        {isHeldBack ? (
+          <p className="text-note text-ink2">It is shown once it is complete.</p>
+        ) : (
+          <AnswerView answer={answer} />
+        )}
         {phase === "stopped" ? <Stopped run={run} onFetch={onFetch} /> : null}
         {phase === "failed" ? <Failed run={run} onFetch={onFetch} onPayOnce={onPayOnce} /> : null}
       </div>
-      <Footer run={run} />
+      {isAway ? (
+        // Takes no room, so that what is read does not move.
+        <div className="sticky bottom-4 z-10 h-0">
+          <Button onClick={jump} className="absolute bottom-0 left-1/2 -translate-x-1/2 shadow-layer">
+            <ArrowDown aria-hidden="true" className="size-4" strokeWidth={1.75} />
+            Jump to end
+          </Button>
+        </div>
+      ) : null}
+      <Footer run={run} end={end} />
     </section>
   );
 }
 
-function Footer({ run: { phase, cost, isReplay, requestId } }: { readonly run: Run }) {
+interface FooterProps {
+  readonly run: Run;
+  readonly end: RefObject<HTMLDListElement | null>;
+}
+
+function Footer({ run: { phase, cost, isReplay, requestId }, end }: FooterProps) {
   return (
-    <dl className="flex min-h-11 flex-wrap items-center gap-x-6 gap-y-1 border-t border-line px-4 py-2 text-note">
+    <dl
+      ref={end}
+      tabIndex={-1}
+      className="flex scroll-mb-4 min-h-11 flex-wrap items-center gap-x-6 gap-y-1 border-t border-line px-4 py-2 text-note outline-none"
+    >
       <div className="flex gap-1.5">
         <dt className="text-ink2">Cost</dt>
         <dd className="tabular-nums">

@@ -1,9 +1,10 @@
 import { useState } from "react";
 
 import type { JsonValue } from "../../shared/api";
-import { Field, TextArea } from "../../shared/ui/Field";
+import { Check, Field, TextArea } from "../../shared/ui/Field";
 import type { Draft } from "./request";
 import { Settings } from "./Settings";
+import { chooseWholeAnswers, useWholeAnswers } from "./wholeAnswers";
 
 interface MoreProps {
   readonly draft: Draft;
@@ -14,6 +15,7 @@ interface MoreProps {
 
 /** The other parameters, and the whole request as JSON for what has no control of its own. */
 export function More({ draft, properties, shown, onChange }: MoreProps) {
+  const isWhole = useWholeAnswers();
   return (
     <details className="rounded-control border border-line">
       <summary className="flex min-h-11 cursor-pointer items-center px-3 text-note font-medium">
@@ -22,6 +24,13 @@ export function More({ draft, properties, shown, onChange }: MoreProps) {
       <div className="grid gap-5 border-t border-line p-3">
         <Settings properties={properties} shown={shown} draft={draft} onChange={onChange} />
         {draft.isUpload ? null : <AsJson draft={draft} onChange={onChange} />}
+        {draft.body["stream"] === true ? (
+          <Check
+            label="Show answers only when complete"
+            checked={isWhole}
+            onChange={(event) => chooseWholeAnswers(event.target.checked)}
+          />
+        ) : null}
       </div>
     </details>
   );
