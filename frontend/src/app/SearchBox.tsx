@@ -112,11 +112,11 @@ function Combobox() {
         onFocus={() => setOpen(true)}
         onBlur={() => setOpen(false)}
         onKeyDown={onKeyDown}
-        className="h-11 w-52 rounded-control border border-edge bg-surface pr-9 pl-10 text-control"
+        className="peer h-11 w-52 rounded-control border border-edge bg-surface pr-9 pl-10 text-control"
       />
       <kbd
         aria-hidden="true"
-        className="pointer-events-none absolute top-3 right-3 rounded-chip border border-line px-1.5 text-meta leading-[18px] text-ink3"
+        className="pointer-events-none absolute top-3 right-3 rounded-chip border border-line px-1.5 text-meta leading-[18px] text-ink3 peer-focus:hidden"
       >
         /
       </kbd>

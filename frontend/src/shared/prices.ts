@@ -1,6 +1,6 @@
 /** The lines of a price list by what they count, and what each is for in words. */
 
-import type { Price } from "./api";
+import type { Endpoint, Price } from "./api";
 
 /** Prices per token by what they count, and all others in the server's order. */
 export interface PriceList {
@@ -37,4 +37,13 @@ export function perText({ unit, per }: Pick<Price, "unit" | "per">): string {
 export function compactCount(count: number): string {
   if (count >= 1_000_000) return `${Math.floor(count / 10_000) / 100}M`;
   return count >= 1_000 ? `${Math.floor(count / 1_000)}k` : String(count);
+}
+
+/** `500 in + 300 out tokens`, `60 seconds`: what a typical call is. */
+export function typicalText({ typical }: Endpoint): string | undefined {
+  const { seconds, characters, input_tokens: read, output_tokens: written } = typical;
+  if (seconds) return `${seconds} seconds`;
+  if (characters) return `${characters} characters`;
+  const said = [read ? `${read} in` : "", written ? `${written} out` : ""].filter(Boolean);
+  return said.length === 0 ? undefined : `${said.join(" + ")} tokens`;
 }

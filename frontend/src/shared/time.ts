@@ -2,9 +2,10 @@
 
 const DAY_MS = 86_400_000;
 
-/** `14 s ago`, `3 min ago`, `2 h ago`, `5 days ago`: one unit, rounded down. */
+/** `just now`, `14 s ago`, `3 min ago`, `2 h ago`, `5 days ago`: one unit, rounded down. */
 export function ageText(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
+  if (whole < 5) return "just now";
   if (whole < 60) return `${whole} s ago`;
   if (whole < 3_600) return `${Math.floor(whole / 60)} min ago`;
   if (whole < 2 * 86_400) return `${Math.floor(whole / 3_600)} h ago`;

@@ -91,7 +91,6 @@ function marksOf({ shutdown, paused }: Model) {
 }
 
 function Head({ api, endpoint }: { readonly api: Api; readonly endpoint: Endpoint }) {
-  const also = api.default ? `, also at ${endpoint.path}` : "";
   return (
     <div>
       <nav aria-label="Breadcrumb" className="text-note text-ink2">
@@ -111,7 +110,11 @@ function Head({ api, endpoint }: { readonly api: Api; readonly endpoint: Endpoin
         <code className="font-mono text-meta">
           {endpoint.method} {endpoint.url}
         </code>
-        {also}
+        {api.default ? (
+          <>
+            , also at <code className="font-mono text-meta">{endpoint.path}</code>
+          </>
+        ) : null}
       </p>
       <p className="mt-2 max-w-prose text-control text-ink2">
         {`The request and the answer are ${api.title}'s own`}

@@ -1,13 +1,14 @@
 import { useDeferredValue, useMemo } from "react";
 
 import type { Api, Catalog } from "../../shared/api";
+import { typicalText } from "../../shared/prices";
 import { Button } from "../../shared/ui/Button";
 import { Select } from "../../shared/ui/Field";
 import { Notice } from "../../shared/ui/Notice";
 import { type Filter, SORTS, type SortKey, shownRows } from "./filter";
 import { FilterBoxes } from "./FilterBoxes";
 import { ModelTable } from "./ModelTable";
-import { rowsOf } from "./rows";
+import { KINDS, KIND_TITLES, type Row, rowsOf } from "./rows";
 import { SearchField } from "./SearchField";
 
 interface CatalogViewProps {
@@ -22,23 +23,27 @@ const NO_FILTER: Filter = { words: "", kinds: new Set(), apis: new Set(), sort: 
 export function CatalogView({ catalog, filter, onFilter }: CatalogViewProps) {
   const rows = useMemo(() => rowsOf(catalog), [catalog]);
   const shown = shownRows(rows, useDeferredValue(filter));
+  const typical = typicalCalls(shown);
   const change = (changes: Partial<Filter>) => onFilter({ ...filter, ...changes });
   if (rows.length === 0) return <NothingListed />;
   return (
-    <div className="grid gap-x-8 gap-y-4 md:grid-cols-[136px_minmax(0,1fr)]">
-      <div className="grid grid-cols-[minmax(0,1fr)_auto] gap-3 md:col-span-2 md:grid-cols-[minmax(0,1fr)_240px]">
-        <SearchField
-          value={filter.words}
-          onChange={(words) => change({ words })}
-          found={shown.length}
-          total={rows.length}
-        />
+    // On phones the filters stand beside the sort, and take its row when they unfold.
+    <div className="grid grid-cols-2 gap-x-3 gap-y-4 md:grid-cols-[136px_minmax(0,1fr)] md:gap-x-8">
+      <div className="contents md:col-span-2 md:grid md:grid-cols-[minmax(0,1fr)_240px] md:gap-3">
+        <div className="col-span-2 md:col-span-1">
+          <SearchField
+            value={filter.words}
+            onChange={(words) => change({ words })}
+            found={shown.length}
+            total={rows.length}
+          />
+        </div>
         <SortSelect sort={filter.sort} onChange={(sort) => change({ sort })} />
       </div>
-      <aside aria-label="Filters">
+      <aside aria-label="Filters" className="has-[details[open]]:col-span-2">
         <FilterBoxes rows={rows} filter={filter} onChange={onFilter} />
       </aside>
-      <div className="grid content-start gap-4">
+      <div className="col-span-2 grid content-start gap-4 md:col-span-1">
         <ClosedApis apis={catalog.apis} />
         {shown.length === 0 ? (
           <NothingFound words={filter.words} onClear={() => onFilter({ ...NO_FILTER, sort: filter.sort })} />
@@ -51,14 +56,27 @@ export function CatalogView({ catalog, filter, onFilter }: CatalogViewProps) {
             manyApis={catalog.apis.length > 1}
           />
         )}
-        <p aria-hidden="true" className="text-meta text-ink2 tabular-nums">
-          {shown.length === rows.length
-            ? `${rows.length} models`
-            : `${shown.length} of ${rows.length} models`}
+        <p className="flex flex-wrap justify-between gap-x-6 text-meta text-ink2 tabular-nums">
+          <span aria-hidden="true">
+            {shown.length === rows.length
+              ? `${rows.length} models`
+              : `${shown.length} of ${rows.length} models`}
+          </span>
+          {typical === "" ? null : <span>A typical call: {typical}</span>}
         </p>
       </div>
     </div>
   );
+}
+
+/** What the figures of the table are for: `text 500 in + 300 out tokens; audio 60 seconds`. */
+function typicalCalls(rows: readonly Row[]): string {
+  const kinds = KINDS.flatMap((kind) => {
+    const endpoints = rows.filter((row) => row.kind === kind).flatMap((row) => row.endpoints);
+    const texts = [...new Set(endpoints.flatMap((endpoint) => typicalText(endpoint) ?? []))];
+    return texts.length === 0 ? [] : [`${KIND_TITLES[kind].toLowerCase()} ${texts.join(" or ")}`];
+  });
+  return kinds.join("; ");
 }
 
 interface SortSelectProps {
@@ -68,12 +86,7 @@ interface SortSelectProps {
 
 function SortSelect({ sort, onChange }: SortSelectProps) {
   return (
-    <Select
-      aria-label="Sort"
-      value={sort}
-      onChange={(event) => onChange(sortOf(event.target.value))}
-      className="max-w-36 sm:max-w-none"
-    >
+    <Select aria-label="Sort" value={sort} onChange={(event) => onChange(sortOf(event.target.value))}>
       {Object.entries(SORTS).map(([key, title]) => (
         <option key={key} value={key}>
           {title}

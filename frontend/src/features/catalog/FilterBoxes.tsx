@@ -16,7 +16,7 @@ export function FilterBoxes(props: FilterBoxesProps) {
   return (
     <>
       <details className="group rounded-control border border-edge bg-surface md:hidden">
-        <summary className="flex h-11 cursor-pointer list-none items-center justify-between px-3 text-control font-medium [&::-webkit-details-marker]:hidden">
+        <summary className="flex h-[42px] cursor-pointer list-none items-center justify-between px-3 text-body [&::-webkit-details-marker]:hidden">
           {ticked === 0 ? "Filters" : `Filters (${ticked})`}
           <ChevronDown aria-hidden="true" className="size-5 text-ink3 group-open:rotate-180" />
         </summary>

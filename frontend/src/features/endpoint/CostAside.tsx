@@ -2,7 +2,7 @@ import type { ReactNode } from "react";
 
 import type { Endpoint, Model, Price } from "../../shared/api";
 import { aboutUsd, priceInUsd } from "../../shared/money";
-import { compactCount, perText } from "../../shared/prices";
+import { compactCount, perText, typicalText } from "../../shared/prices";
 import { Field, Select } from "../../shared/ui/Field";
 import { SatsPrice } from "../../shared/ui/Sats";
 
@@ -20,21 +20,25 @@ interface CostAsideProps {
 
 /** What the chosen model costs here. */
 export function CostAside({ endpoint, model, onModel, marks, bitcoinUsd, price }: CostAsideProps) {
+  const hasChoice = onModel !== null && endpoint.models.length > 1;
   const { typical_price_msat: typical, context, max_output: longest } = model;
   return (
     <aside
       aria-labelledby="costs"
       className="rounded-card border border-line bg-surface px-4 pt-4 pb-4 md:px-5"
     >
-      <h2 id="costs" className="text-control font-semibold">
-        What it costs
-      </h2>
-      <div className="mt-2 grid gap-3 md:mt-3 md:gap-4">
-        {onModel === null || endpoint.models.length < 2 ? (
-          <p className="font-medium wrap-anywhere">
+      <div className="flex flex-wrap items-baseline justify-between gap-x-4">
+        <h2 id="costs" className="text-control font-semibold">
+          What it costs
+        </h2>
+        {hasChoice ? null : (
+          <p className="text-note wrap-anywhere text-ink2">
             {model.id} {marks}
           </p>
-        ) : (
+        )}
+      </div>
+      <div className="mt-2 grid gap-3 md:mt-3 md:gap-4">
+        {hasChoice ? (
           <Field label="Model" hint={marks ?? undefined}>
             {(tied) => (
               <Select {...tied} value={model.id} onChange={(event) => onModel(event.target.value)}>
@@ -46,7 +50,7 @@ export function CostAside({ endpoint, model, onModel, marks, bitcoinUsd, price }
               </Select>
             )}
           </Field>
-        )}
+        ) : null}
         <dl className="grid grid-cols-2 gap-x-6 border-t border-line md:grid-cols-1">
           <Line name="Typical call" note={typicalText(endpoint)}>
             <span className="font-medium">
@@ -135,15 +139,6 @@ function unitText(price: Price): string {
   const noun = UNIT_TEXTS[price.unit];
   const text = noun === undefined ? perText(price) : `${noun}, ${compactCount(price.per)}`;
   return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-/** `500 in + 300 out tokens`, `60 seconds`: what a typical call is. */
-function typicalText({ typical }: Endpoint): string | undefined {
-  const { seconds, characters, input_tokens: read, output_tokens: written } = typical;
-  if (seconds) return `${seconds} seconds`;
-  if (characters) return `${characters} characters`;
-  const said = [read ? `${read} in` : "", written ? `${written} out` : ""].filter(Boolean);
-  return said.length === 0 ? undefined : `${said.join(" + ")} tokens`;
 }
 
 function tokens(count: number): string {

@@ -1,6 +1,6 @@
 import { QRCodeSVG } from "qrcode.react";
 
-const SIZE_PX = 208;
+const SIZE_PX = 240;
 const QUIET_MODULES = 4;
 
 interface QrProps {
@@ -29,8 +29,8 @@ export function Qr({ bolt11, sats }: QrProps) {
 /** Its place while the invoice is made. */
 export function QrSkeleton() {
   return (
-    <div className="grid min-h-[396px] content-start justify-items-center pt-4">
-      <span aria-hidden="true" className="block size-52 rounded-control border border-line bg-sunken" />
+    <div className="grid min-h-[428px] content-start justify-items-center pt-4">
+      <span aria-hidden="true" className="block size-60 rounded-control border border-line bg-sunken" />
       <p className="mt-4 text-note text-ink2">Making an invoice</p>
     </div>
   );

@@ -9,6 +9,7 @@ export interface PartLine {
   readonly state: string;
   /** When it came into this state, in milliseconds since 1970. */
   readonly since: number;
+  /** What it is for, or what is wrong with it. */
   readonly detail: string;
   /** What still works, and what does not, while this part is away. */
   readonly means: string;
@@ -18,6 +19,13 @@ const NAMES: Readonly<Record<string, string>> = {
   ledger: "Ledger",
   node: "Lightning node",
   price: "Bitcoin price",
+};
+
+/** What a part is for, while it works. */
+const DOES: Readonly<Record<string, string>> = {
+  ledger: "keeps balances and payments",
+  node: "makes invoices and sees them paid",
+  price: "turns dollars into sats",
 };
 
 const MEANS: Readonly<Record<string, string>> = {
@@ -39,7 +47,16 @@ export function partLines({ parts, started_at }: Health, titles: ReadonlyMap<str
       const name = api === null ? (NAMES[key] ?? key) : (titles.get(api) ?? api);
       const means = api === null ? (MEANS[key] ?? "") : "Its models cannot be bought; nothing is charged.";
       const state = ok ? "Works" : "Does not work";
-      return { key, name, ok, state, since: Date.parse(since), detail, means: ok ? "" : means };
+      const does = api === null ? DOES[key] : "its models are for sale";
+      return {
+        key,
+        name,
+        ok,
+        state,
+        since: Date.parse(since),
+        detail: ok ? (does ?? detail) : detail,
+        means: ok ? "" : means,
+      };
     });
   return [{ ...SERVER, since: Date.parse(started_at) }, ...lines];
 }

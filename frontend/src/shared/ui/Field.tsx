@@ -1,3 +1,4 @@
+import { ChevronDown } from "lucide-react";
 import { type ComponentPropsWithRef, type ReactNode, useId } from "react";
 
 interface FieldProps {
@@ -56,11 +57,18 @@ export function TextArea({ className = "", ...rest }: ComponentPropsWithRef<"tex
   return <textarea {...rest} className={`${CONTROL} min-h-24 py-2.5 ${className}`} />;
 }
 
-export function Select({ className = "", children, ...rest }: ComponentPropsWithRef<"select">) {
+export function Select({ children, ...rest }: ComponentPropsWithRef<"select">) {
   return (
-    <select {...rest} className={`${CONTROL} h-11 ${className}`}>
-      {children}
-    </select>
+    <span className="relative block">
+      <select {...rest} className={`${CONTROL} h-11 appearance-none truncate pr-10`}>
+        {children}
+      </select>
+      <ChevronDown
+        aria-hidden="true"
+        strokeWidth={1.75}
+        className="pointer-events-none absolute top-3 right-3 size-5 text-ink3"
+      />
+    </span>
   );
 }
 
