@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { balanceInSats, bitcoinInUsd, exactMsat, priceInSats, priceInUsd } from "./money";
+import { aboutUsd, balanceInSats, bitcoinInUsd, exactMsat, priceInSats, priceInUsd } from "./money";
 
 describe("a price in sats", () => {
   it.each([
@@ -58,4 +58,14 @@ it("shows exact amounts as integers of msat", () => {
 
 it("shows a bitcoin in whole dollars", () => {
   expect(bitcoinInUsd("98412.37")).toBe("$98\u00a0412");
+});
+
+it.each([
+  [2_000_000, "about $2.00"],
+  [1_234_567_000, "about $1\u00a0234.57"],
+  [2_000, "about $0.0020"],
+  [17, "about $0.000017"],
+  [0, "about $0.00"],
+])("%d msat at $100,000 are %s", (msat, text) => {
+  expect(aboutUsd(msat, "100000")).toBe(text);
 });

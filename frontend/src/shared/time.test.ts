@@ -1,71 +1,43 @@
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 
-import { aboutUsd, balanceInSats, bitcoinInUsd, exactMsat, priceInSats, priceInUsd } from "./money";
+import { ageText, clockText, countdownText, dayText, daysUntil, shutdownText, sinceText } from "./time";
 
-describe("a price in sats", () => {
-  it.each([
-    [0, "0", "sats"],
-    [1, "0.01", "sats"],
-    [420, "0.42", "sats"],
-    [1_000, "1", "sat"],
-    [1_591, "1.6", "sats"],
-    [3_181, "3.19", "sats"],
-    [9_999, "10", "sats"],
-    [12_345, "12.4", "sats"],
-    [99_901, "100", "sats"],
-    [100_000, "100", "sats"],
-    [100_001, "101", "sats"],
-    [12_345_001, "12\u00a0346", "sats"],
-  ])("never shows less than %d msat", (msat, amount, unit) => {
-    expect(priceInSats(msat)).toEqual({ amount, unit });
-  });
-});
+const HOUR_MS = 3_600_000;
+const NOON = new Date(2026, 10, 3, 12, 0).getTime();
 
-describe("what is yours in sats", () => {
-  it.each([
-    [9, "0", "sats"],
-    [1_009, "1", "sat"],
-    [3_189, "3.18", "sats"],
-    [9_999, "9.99", "sats"],
-    [12_399, "12.3", "sats"],
-    [99_999, "99.9", "sats"],
-    [100_999, "100", "sats"],
-    [12_345_999, "12\u00a0345", "sats"],
-  ])("never shows more than %d msat", (msat, amount, unit) => {
-    expect(balanceInSats(msat)).toEqual({ amount, unit });
-  });
-});
-
-describe("a price in dollars", () => {
-  it.each([
-    ["0.195", "$0.195"],
-    ["0.78", "$0.78"],
-    ["13", "$13.00"],
-    ["0.0975", "$0.0975"],
-    ["0.35751", "$0.3576"],
-    ["0.99999", "$1.00"],
-    ["1234.5", "$1\u00a0234.50"],
-    ["0.00001234", "$0.000013"],
-    ["0", "$0.00"],
-  ])("shows %s exactly to four decimals, then rounds up", (usd, text) => {
-    expect(priceInUsd(usd)).toBe(text);
-  });
-});
-
-it("shows exact amounts as integers of msat", () => {
-  expect(exactMsat(2_914)).toBe("2\u00a0914\u00a0msat");
-});
-
-it("shows a bitcoin in whole dollars", () => {
-  expect(bitcoinInUsd("98412.37")).toBe("$98\u00a0412");
+it.each([
+  [-3, "just now"],
+  [4.9, "just now"],
+  [5, "5 s ago"],
+  [59.9, "59 s ago"],
+  [60, "1 min ago"],
+  [3_599, "59 min ago"],
+  [3_600, "1 h ago"],
+  [172_799, "47 h ago"],
+  [172_800, "2 days ago"],
+])("an age of %d seconds is %s", (seconds, text) => {
+  expect(ageText(seconds)).toBe(text);
 });
 
 it.each([
-  [2_000_000, "about $2.00"],
-  [1_234_567_000, "about $1\u00a0234.57"],
-  [2_000, "about $0.0020"],
-  [17, "about $0.000017"],
-  [0, "about $0.00"],
-])("%d msat at $100,000 are %s", (msat, text) => {
-  expect(aboutUsd(msat, "100000")).toBe(text);
+  ["2026-11-24", "ends in 1 day"],
+  ["2026-12-14", "ends in 21 days"],
+  ["2026-11-23", "ends today"],
+  ["2026-11-22", "ended"],
+])("on 23 November in UTC a model of %s %s", (date, text) => {
+  expect(shutdownText(daysUntil(date, Date.parse("2026-11-23T23:59:00Z")))).toBe(text);
+});
+
+it("counts down to nothing and no further", () => {
+  expect([581_999, 60_000, 999, -5_000].map(countdownText)).toEqual(["9:41", "1:00", "0:00", "0:00"]);
+});
+
+it("says since when, with the day where it is another one", () => {
+  expect(sinceText(NOON, NOON + HOUR_MS)).toBe(`since ${clockText(NOON)}`);
+  expect(sinceText(NOON, NOON + 24 * HOUR_MS)).toBe(`since 3 Nov, ${clockText(NOON)}`);
+  expect(clockText(NOON)).toBe("12:00");
+});
+
+it("tells a day of a calendar in UTC as that day everywhere", () => {
+  expect(dayText(Date.parse("2026-11-03"), "UTC")).toBe("3 Nov");
 });

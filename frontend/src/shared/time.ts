@@ -36,11 +36,15 @@ export function clockText(at: number): string {
   return new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" }).format(at);
 }
 
+/** `3 Nov`, in the visitor's time unless it is told which. */
+export function dayText(at: number, timeZone?: string): string {
+  const zone = timeZone === undefined ? {} : { timeZone };
+  return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", ...zone }).format(at);
+}
+
 /** `since 14:03`, in the visitor's time; with the day where it is not today's: `since 3 Nov, 14:03`. */
 export function sinceText(at: number, now: number): string {
   const isToday = new Date(at).toDateString() === new Date(now).toDateString();
-  const day = isToday
-    ? ""
-    : `${new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" }).format(at)}, `;
+  const day = isToday ? "" : `${dayText(at)}, `;
   return `since ${day}${clockText(at)}`;
 }

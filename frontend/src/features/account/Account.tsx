@@ -50,11 +50,12 @@ export function Account({ model }: { readonly model: string }) {
   }
   return (
     <div className="grid gap-10">
-      {token === null ? <OpenToken /> : <BalancePanel balance={balance ?? null} error={error} />}
+      {token === null ? null : <BalancePanel balance={balance ?? null} error={error} />}
       <ChangePanel
         hasToken={token !== null}
         onToken={(fresh, onDone) => setMade({ token: fresh, keeps: owned.keepsToken, onDone })}
       />
+      {token === null ? <OpenToken /> : null}
       {authorization === null || isUnknown(error) ? null : (
         <>
           {token === null ? (

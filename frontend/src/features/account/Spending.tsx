@@ -4,6 +4,7 @@ import { useState } from "react";
 import { exactMsat, grouped } from "../../shared/money";
 import { Bone } from "../../shared/ui/Bone";
 import { Button } from "../../shared/ui/Button";
+import { dayText } from "../../shared/time";
 import { SatsPrice } from "../../shared/ui/Sats";
 import { Bars } from "./Bars";
 import { SHOWN_DAYS, type Spent, fetchSince, spentByDay, spentByModel } from "./usage";
@@ -66,7 +67,7 @@ function SpentBars({ days, models }: SpentProps) {
         </p>
         <Bars bars={days} name={`Sats spent on each of the last ${SHOWN_DAYS} days`} />
         <p className="flex justify-between text-meta text-ink3">
-          <span>{days[0]?.name}</span>
+          <span>{days[0] === undefined ? "" : dayText(Date.parse(days[0].name), "UTC")}</span>
           <span>today</span>
         </p>
       </div>

@@ -71,12 +71,18 @@ export function CatalogView({ catalog, filter, onFilter }: CatalogViewProps) {
 
 /** What the figures of the table are for: `text 500 in + 300 out tokens; audio 60 seconds`. */
 function typicalCalls(rows: readonly Row[]): string {
+  const metered = rows.filter(isMetered);
   const kinds = KINDS.flatMap((kind) => {
-    const endpoints = rows.filter((row) => row.kind === kind).flatMap((row) => row.endpoints);
+    const endpoints = metered.filter((row) => row.kind === kind).flatMap((row) => row.endpoints);
     const texts = [...new Set(endpoints.flatMap((endpoint) => typicalText(endpoint) ?? []))];
     return texts.length === 0 ? [] : [`${KIND_TITLES[kind].toLowerCase()} ${texts.join(" or ")}`];
   });
   return kinds.join("; ");
+}
+
+/** Whether a call's price depends on what is in it. */
+function isMetered({ prices: { input, output, others } }: Row): boolean {
+  return input !== null || output !== null || others.some(({ unit }) => unit !== "call");
 }
 
 interface SortSelectProps {

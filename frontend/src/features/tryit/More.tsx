@@ -1,3 +1,4 @@
+import { ChevronDown } from "lucide-react";
 import { useState } from "react";
 
 import type { JsonValue } from "../../shared/api";
@@ -17,9 +18,14 @@ interface MoreProps {
 export function More({ draft, properties, shown, onChange }: MoreProps) {
   const isWhole = useWholeAnswers();
   return (
-    <details className="rounded-control border border-line">
-      <summary className="flex min-h-11 cursor-pointer items-center px-3 text-note font-medium">
+    <details className="group rounded-control border border-line">
+      <summary className="flex min-h-11 cursor-pointer list-none items-center justify-between px-3 text-note font-medium [&::-webkit-details-marker]:hidden">
         More settings
+        <ChevronDown
+          aria-hidden="true"
+          strokeWidth={1.75}
+          className="size-5 text-ink3 group-open:rotate-180"
+        />
       </summary>
       <div className="grid gap-5 border-t border-line p-3">
         <Settings properties={properties} shown={shown} draft={draft} onChange={onChange} />
