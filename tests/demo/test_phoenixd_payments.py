@@ -256,7 +256,9 @@ async def test_decodeinvoice_reads_msat_and_the_route_hint(seller: httpx.AsyncCl
 
     assert (read["chain"], read["amount"], read["paymentHash"]) == ("mainnet", 21_000, made["paymentHash"])
     assert (read["minFinalCltvExpiryDelta"], read["paymentMetadata"]) == (144, "2a")
-    assert read["extraHops"][0][0]["feeBase"] == 1_000
+    (hop,) = read["extraHops"][0]
+    assert hop["feeBase"] == 1_000
+    assert int(hop["shortChannelId"].partition("x")[0]) >> 16 == 0xFF
     assert read["features"]["activated"]["payment_secret"] == "Mandatory"
 
 
