@@ -94,6 +94,8 @@ class Model:
     """What an image that it reads can cost."""
     forced: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Fields that upstream is sent for this model, whatever the buyer sent."""
+    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields that nobody chooses, with the one value that a buyer may say; None: none."""
     images: Mapping[str, Mapping[str, int]] | None = None
     """Output tokens of one drawn image, by quality and size."""
     speech: schema.Speech | None = None
@@ -268,6 +270,7 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         shutdown=rules.shutdown,
         vision=rules.vision,
         forced=rules.forced,
+        fixed=rules.fixed,
         images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
         speech=rules.speech,
         tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,

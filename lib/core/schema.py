@@ -185,6 +185,9 @@ class Model(Strict):
     """The output cap of a request that names none. Large enough for a reasoning model to answer."""
     forced: Json = {}
     """Fields sent upstream with this value for this model, beside what the endpoint forces."""
+    fixed: Json = {}
+    """Fields that this model lets nobody choose, each with the one value that a buyer may say; null: none. They are not
+    sent on."""
     shutdown: date | None = None
     """The day upstream turns the model off. From that day on it is not sold."""
 

@@ -211,20 +211,26 @@ class ErrorTable(Shape):
 
 
 class ModelCard(Shape):
-    """A model in OpenAI's shape."""
+    """A model as OpenAI's SDKs read it, and as Anthropic's do."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
     shutdown_date: str | None
+    type: Literal["model"]
+    display_name: str
+    created_at: str
 
 
 class ModelList(Shape):
-    """What an SDK's `models.list()` reads."""
+    """What an SDK's `models.list()` reads: one page."""
 
     object: Literal["list"]
     data: list[ModelCard]
+    has_more: Literal[False]
+    first_id: str | None
+    last_id: str | None
 
 
 class HealthPart(Shape):

@@ -54,6 +54,8 @@ async def test_free_routes_answer_what_the_document_says(world: World):
         "/api/errors": [await client.get("/api/errors")],
         "/v1/models": [await client.get("/v1/models")],
         "/{api}/v1/models": [await client.get("/openai/v1/models")],
+        "/v1/models/{model}": [await client.get("/v1/models/gpt-4o-mini")],
+        "/{api}/v1/models/{model}": [await client.get("/groq/v1/models/openai/gpt-oss-20b")],
         "/api/health": [await client.get("/api/health")],
         "/api/health/live": [await client.get("/api/health/live")],
         "/api/health/ready": [await client.get("/api/health/ready")],
