@@ -132,6 +132,16 @@ class Endpoint:
         """What is sold where the body names no model: there must be no choice."""
         return next(iter(self.models.values())) if len(self.models) == 1 else None
 
+    def on_sale(self, today: date) -> list[Model]:
+        """The models that upstream still runs."""
+        return [model for model in self.models.values() if model.on_sale(today)]
+
+    def ended(self, today: date) -> date | None:
+        """The day on which its last model ended; None while one is left."""
+        if self.on_sale(today):
+            return None
+        return max((model.shutdown for model in self.models.values() if model.shutdown), default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Api:

@@ -279,9 +279,13 @@ def _pointer(path: list[str | int]) -> str:
 def _model(endpoint: Endpoint, fields: dict[str, Any], today: date) -> Model:
     name = fields.get("model")
     model = endpoint.only_model if name is None else endpoint.models.get(name) if isinstance(name, str) else None
+    if ended := endpoint.ended(today):
+        message = f"Nothing is sold here any more: the provider ended the last model of this endpoint on {ended}."
+        raise ApiError(Code.MODEL_NOT_SUPPORTED, message, param="model")
     if model is None or not model.on_sale(today):
-        sold = ", ".join(model.id for model in endpoint.models.values() if model.on_sale(today))
-        raise ApiError(Code.MODEL_NOT_SUPPORTED, f"This model is not sold here. Sold: {sold}.", param="model")
+        why = f"`{model.id}` ended on {model.shutdown}." if model else "This model is not sold here."
+        sold = ", ".join(model.id for model in endpoint.on_sale(today))
+        raise ApiError(Code.MODEL_NOT_SUPPORTED, f"{why} Sold: {sold}.", param="model")
     return model
 
 

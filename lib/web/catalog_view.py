@@ -54,7 +54,7 @@ def model_cards(services: Services, api: Api) -> list[dict[str, Any]]:
     """
     found: dict[str, dict[str, Any]] = {}
     for endpoint in api.endpoints.values():
-        for model in _on_sale(endpoint, services.today):
+        for model in endpoint.on_sale(services.today):
             found[model.id] = {
                 "id": model.id,
                 "object": "model",
@@ -123,7 +123,8 @@ def _endpoint(api: Api, endpoint: Endpoint, today: date, price: BtcPrice | None)
         "streaming": rules.streaming,
         "limits": {"max_body_bytes": rules.max_body_bytes},
         "typical": rules.typical.model_dump(mode="json", exclude_none=True),
-        "models": [_model(model, endpoint, price) for model in _on_sale(endpoint, today)],
+        "models": [_model(model, endpoint, price) for model in endpoint.on_sale(today)],
+        "ended": _day(endpoint.ended(today)),
         "example": rules.example.model_dump(mode="json"),
     }
 
@@ -166,10 +167,6 @@ def _flat_price(model: Model, price: BtcPrice | None) -> list[dict[str, Any]]:
 def _price(unit: str, per: int, usd: str | None, msat: Msat | None) -> dict[str, Any]:
     sats = plain(Decimal(msat.value).scaleb(-3)) if msat else None
     return {"unit": unit, "per": per, "usd": usd, "msat": msat.value if msat else None, "sats": sats}
-
-
-def _on_sale(endpoint: Endpoint, today: date) -> list[Model]:
-    return [model for model in endpoint.models.values() if model.on_sale(today)]
 
 
 def _day(day: date | None) -> str | None:

@@ -89,6 +89,8 @@ class Endpoint(Shape):
     typical: dict[str, float]
     """What a typical call is: `input_tokens` it reads, `output_tokens` it writes, …"""
     models: list[Model]
+    ended: str | None
+    """The day on which the provider ended its last model: nothing can be bought here any more."""
     example: Example
 
 

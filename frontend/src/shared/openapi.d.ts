@@ -540,6 +540,11 @@ export interface components {
             };
             /** Models */
             models: components["schemas"]["Model"][];
+            /**
+             * Ended
+             * @description The day on which the provider ended its last model: nothing can be bought here any more.
+             */
+            ended: string | null;
             example: components["schemas"]["Example"];
         };
         /**

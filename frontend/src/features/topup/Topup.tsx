@@ -45,7 +45,7 @@ export function Topup({ catalog, refill }: TopupProps) {
       <TokenOnce
         made={claimed.made}
         keeps={owned.keepsToken}
-        model={model?.id ?? "gpt-4o-mini"}
+        model={model?.id ?? "gpt-6-luna"}
         onDone={(keep) => {
           finish(keep);
           void navigate("/account");
