@@ -174,6 +174,7 @@ def test_an_answer_with_sound_is_not_sent_back():
         (CHAT, {"tools": [{"type": "web_search"}]}, "`tools[0].type` must be one of: function, custom; hosted tools"),
         (CHAT, {"service_tier": "priority"}, "other tiers have prices of their own"),
         (CHAT, {"store": True}, "nothing is stored"),
+        (RESPONSES, {"input": [{"type": "item_reference", "id": "msg_1"}]}, "nothing is stored, so items are sent whole"),
         (RESPONSES, {"reasoning": {"mode": "pro"}}, "`reasoning.mode` must be one of: standard, null; what others"),
         (MESSAGES, {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "custom, null; hosted tools"),
         (MESSAGES, {"cache_control": {"type": "ephemeral", "ttl": "1h"}}, "the hour-long cache is dearer"),
