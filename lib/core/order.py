@@ -225,11 +225,20 @@ def _nearest(branches: list[list[jsonschema_rs.ValidationError]], rules: Rules) 
     told = [branch for branch in branches if branch]
     if not told:
         return None
+    here = min(len(error.instance_path) for branch in told for error in branch)
+    told = [branch for branch in told if not _is_another_type(branch, here)] or told
     labels = [label for branch in told if (label := _label_of(branch))]
     if len(labels) == len(told) and len({tuple(label.instance_path) for label in labels}) == 1:
         options = [option for label in labels for option in _options(label)]
         return _one_of(_pointer(labels[0].instance_path), options, _why(labels[0], rules))
     return _told(max(told, key=nearness), rules)
+
+
+def _is_another_type(branch: list[jsonschema_rs.ValidationError], depth: int) -> bool:
+    """The value itself is no text where this alternative wants one, or no list: another alternative was meant."""
+    [first, *others] = branch
+    is_type = isinstance(first.kind, jsonschema_rs.ValidationErrorKind.Type)
+    return is_type and not others and len(first.instance_path) == depth
 
 
 def _told(violations: list[jsonschema_rs.ValidationError], rules: Rules) -> ApiError:
@@ -298,6 +307,10 @@ def _require_fixed(model: Model, fields: dict[str, Any]) -> None:
 
 
 def _output_cap(rules: Request, model: Model, fields: dict[str, Any]) -> tuple[int, bool]:
+    """The most tokens of each answer, and whether nobody asked for a cap.
+
+    Whoever allows more than we sell gets the most that we do: many clients send all that a model could ever write.
+    """
     if rules.output_cap is None:
         return 0, False
     given = {name: _integer(fields, name) for name in rules.output_cap.fields if fields.get(name) is not None}
@@ -306,10 +319,7 @@ def _output_cap(rules: Request, model: Model, fields: dict[str, Any]) -> tuple[i
     if len(set(given.values())) > 1:
         names = " and ".join(f"`{name}`" for name in given)
         raise ApiError(Code.INVALID_FIELD_VALUE, f"{names} differ: send one of them.", param=next(iter(given)))
-    name, cap = next(iter(given.items()))
-    if cap > model.max_output:
-        raise ApiError(Code.INVALID_FIELD_VALUE, f"`{name}` can be {model.max_output} at most.", param=name)
-    return cap, False
+    return min(next(iter(given.values())), model.max_output), False
 
 
 def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:

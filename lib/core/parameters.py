@@ -88,7 +88,7 @@ def _treated(endpoint: Endpoint, name: str, rule: Rule) -> tuple[Treatment, str]
     cap = request.output_cap
     if cap is not None and name in cap.fields:
         sent = "" if name == cap.inject else f"; sent as `{cap.inject}`"
-        return Treatment.ALLOWED, f"{words}, up to the model's `max_output`{sent}"
+        return Treatment.ALLOWED, f"{words}; more than the model's `max_output` counts as that{sent}"
     if name == "model":
         return Treatment.ALLOWED, "one of the models in the catalog"
     if name in request.required:

@@ -180,7 +180,7 @@ class Model(Strict):
     context: Positive | None = None
     """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
-    """The largest output cap a buyer may ask for, in tokens; 0 where nothing is written, as for embeddings."""
+    """The largest output cap, in tokens: a larger one counts as this. 0 where nothing is written, as for embeddings."""
     default_max_output: Count = 0
     """The output cap of a request that names none. Large enough for a reasoning model to answer."""
     forced: Json = {}

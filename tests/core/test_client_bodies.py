@@ -160,6 +160,18 @@ def test_an_answer_is_sent_back_whole(path: str, model: str, more: dict[str, Any
     assert "metadata" not in asked
 
 
+def test_thoughts_without_their_content_are_left_out():
+    """The OpenAI Agents SDK sends them back by id, as if they were stored; a call of a tool beside them is kept."""
+    call = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "look", "arguments": "{}"}
+    result = {"type": "function_call_output", "call_id": "c1", "output": "42", "status": "completed"}
+    named = {"type": "reasoning", "id": "rs_1", "summary": []}
+    whole = {**named, "encrypted_content": "gAAA"}
+
+    asked = sent(RESPONSES, {"model": "gpt-6-luna", "input": [HELLO, named, whole, call, result]})
+
+    assert asked["input"] == [HELLO, whole, call, result]
+
+
 def test_an_answer_with_sound_is_not_sent_back():
     """What would be billed apart is refused, by its name and with the reason."""
     error = refused(CHAT, {"model": "gpt-6-luna", "messages": [HELLO, {**ANSWER, "audio": {"id": "audio_1"}}]})
@@ -174,7 +186,11 @@ def test_an_answer_with_sound_is_not_sent_back():
         (CHAT, {"tools": [{"type": "web_search"}]}, "`tools[0].type` must be one of: function, custom; hosted tools"),
         (CHAT, {"service_tier": "priority"}, "other tiers have prices of their own"),
         (CHAT, {"store": True}, "nothing is stored"),
-        (RESPONSES, {"input": [{"type": "item_reference", "id": "msg_1"}]}, "nothing is stored, so items are sent whole"),
+        (
+            RESPONSES,
+            {"input": [{"type": "item_reference", "id": "msg_1"}]},
+            "nothing is stored, so items are sent whole",
+        ),
         (RESPONSES, {"reasoning": {"mode": "pro"}}, "`reasoning.mode` must be one of: standard, null; what others"),
         (MESSAGES, {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "custom, null; hosted tools"),
         (MESSAGES, {"cache_control": {"type": "ephemeral", "ttl": "1h"}}, "the hour-long cache is dearer"),
@@ -186,6 +202,20 @@ def test_a_refusal_says_why(path: str, body: dict[str, Any], why: str):
     model = "claude-sonnet-5-5" if path == MESSAGES else "gpt-6-luna"
 
     assert why in str(refused(path, {"model": model, **example, **body}).message)
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "model"),
+    [(MESSAGES, "max_tokens", "claude-opus-5-5"), (CHAT, "max_completion_tokens", "gpt-6-luna")],
+)
+def test_a_cap_that_nobody_could_reach_is_the_largest_that_is_sold(path: str, field: str, model: str):
+    """The Vercel AI SDK and LangChain send Anthropic's models all that they could ever write: 64,000 and more."""
+    order = ordered(path, {"model": model, "messages": [HELLO], field: 128_000})
+    largest = order.model.max_output
+
+    assert (order.output_cap, order.cap_is_ours) == (largest, False)
+    assert json.loads(order.upstream_body("hashed"))[field] == largest
+    assert largest < 128_000
 
 
 def test_what_a_model_lets_nobody_choose():

@@ -27,6 +27,11 @@ class Responses(Protocol):
     name = "responses"
     writes = True
 
+    def amend(self, fields: dict[str, Any]) -> None:
+        """Clients send thoughts back by their id alone. Nothing is stored, so upstream would look for them in vain."""
+        if isinstance(fields.get("input"), list):
+            fields["input"] = [item for item in fields["input"] if not _is_thought_by_name(object_of(item))]
+
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Items, the parts of each beyond its first, tools, and the instructions."""
         items = [object_of(item) for item in list_of(parameters.get("input"))]
@@ -98,6 +103,10 @@ class Decisions(Protocol):
         usage = usage_of(payload.get("usage"))
         reading.usage = usage or reading.usage
         return super().take(reading, payload)
+
+
+def _is_thought_by_name(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "reasoning" and not (item.get("encrypted_content") or item.get("content"))
 
 
 def _images(fields: Mapping[str, Any]) -> Iterator[Found]:
