@@ -41,10 +41,26 @@ CODEX: dict[str, Any] = {
     "model": "gpt-6-luna",
     "instructions": "You are Codex.",
     "input": [
-        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "sandbox"}]},
+        {
+            "type": "additional_tools",
+            "id": "at_1",
+            "role": "developer",
+            "tools": [
+                {
+                    "type": "namespace",
+                    "name": "functions",
+                    "description": "",
+                    "tools": [
+                        {"type": "custom", "name": "exec", "description": "runs", "format": {"type": "grammar"}},
+                        {"type": "function", "name": "wait", "description": "", "strict": False, "parameters": {}},
+                    ],
+                }
+            ],
+        },
+        {"type": "message", "id": "msg_1", "role": "developer", "content": [{"type": "input_text", "text": "sandbox"}]},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
         {"type": "reasoning", "summary": [], "content": None, "encrypted_content": "gAAA"},
-        {"type": "function_call", "name": "shell", "arguments": "{}", "call_id": "c1"},
+        {"type": "function_call", "name": "shell", "namespace": "functions", "arguments": "{}", "call_id": "c1"},
         {"type": "function_call_output", "call_id": "c1", "output": "done"},
         {"type": "custom_tool_call", "status": "completed", "call_id": "c2", "name": "apply_patch", "input": "+"},
         {"type": "custom_tool_call_output", "call_id": "c2", "name": "apply_patch", "output": "done"},
@@ -158,6 +174,24 @@ def test_an_answer_is_sent_back_whole(path: str, model: str, more: dict[str, Any
 
     assert asked["messages"] == [HELLO, {"role": "assistant", "content": None, "tool_calls": [CALL], **more}, RESULT]
     assert "metadata" not in asked
+
+
+def test_tools_in_a_namespace_are_counted_and_no_hosted_one_hides_there():
+    """The bound has room for what upstream writes around each; a tool that runs at the provider's is refused."""
+
+    def body(*tools: dict[str, Any]) -> dict[str, Any]:
+        space = {"type": "namespace", "name": "n", "description": "", "tools": list(tools)}
+        added = {"type": "additional_tools", "role": "developer", "tools": [space]}
+        return {"model": "gpt-6-luna", "input": [added, HELLO]}
+
+    tool = {"type": "function", "name": "look"}
+    without, beside = ordered(RESPONSES, body()).demand, ordered(RESPONSES, body(tool)).demand
+    written = beside.input_bytes - without.input_bytes
+
+    assert beside.input_tokens - without.input_tokens == written + 32
+    error = refused(RESPONSES, body({"type": "web_search"}))
+    assert error.param == "input[0].tools[0].tools[0].type"
+    assert "hosted tools are billed apart" in str(error.message)
 
 
 def test_thoughts_without_their_content_are_left_out():

@@ -81,7 +81,7 @@ export function Topup({ catalog, refill }: TopupProps) {
 const FACTS = [
   [
     "Goes where OpenAI’s key goes",
-    "SDKs, Cursor, Aider, Open WebUI, LangChain: change the address, paste the token.",
+    "SDKs, Cursor, Aider, Codex, Claude Code, Open WebUI, LangChain: change the address, paste the token.",
   ],
   [
     "Charged to the thousandth of a sat",
