@@ -198,8 +198,8 @@ def test_thoughts_without_their_content_are_left_out():
     """The OpenAI Agents SDK sends them back by id, as if they were stored; a call of a tool beside them is kept."""
     call = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "look", "arguments": "{}"}
     result = {"type": "function_call_output", "call_id": "c1", "output": "42", "status": "completed"}
-    named = {"type": "reasoning", "id": "rs_1", "summary": []}
-    whole = {**named, "encrypted_content": "gAAA"}
+    named: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": []}
+    whole: dict[str, Any] = {**named, "encrypted_content": "gAAA"}
 
     asked = sent(RESPONSES, {"model": "gpt-6-luna", "input": [HELLO, named, whole, call, result]})
 
