@@ -84,7 +84,7 @@ class Services:
     @property
     def today(self) -> date:
         """The day by UTC, for shutdown dates."""
-        return datetime.now(UTC).date()
+        return datetime.fromtimestamp(self.purchase.till.clock(), UTC).date()
 
 
 class Current(Protocol):

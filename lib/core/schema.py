@@ -180,11 +180,14 @@ class Model(Strict):
     context: Positive | None = None
     """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
-    """The largest output cap a buyer may ask for, in tokens; 0 where nothing is written, as for embeddings."""
+    """The largest output cap, in tokens: a larger one counts as this. 0 where nothing is written, as for embeddings."""
     default_max_output: Count = 0
     """The output cap of a request that names none. Large enough for a reasoning model to answer."""
     forced: Json = {}
     """Fields sent upstream with this value for this model, beside what the endpoint forces."""
+    fixed: Json = {}
+    """Fields that this model lets nobody choose, each with the one value that a buyer may say; null: none. They are not
+    sent on."""
     shutdown: date | None = None
     """The day upstream turns the model off. From that day on it is not sold."""
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lib.core.schema import Endpoint
     from lib.core.usage import Reading
 
+MAY_SAY_NOTHING = ("refusal", "annotations", "audio", "function_call", "tool_calls")
+"""Members of an answer that are mostly null or empty."""
+
 
 class ChatCompletions(Protocol):
     """`POST /chat/completions`: a stream ends with `[DONE]`, and says its usage in a chunk of its own if asked to."""
@@ -31,6 +34,13 @@ class ChatCompletions(Protocol):
     def spoken_by(self, endpoint: Endpoint) -> Protocol:
         """Some providers count otherwise."""
         return ChatCompletions(reasoning_apart=endpoint.reasoning_apart)
+
+    def amend(self, fields: dict[str, Any]) -> None:
+        """SDKs send earlier answers back whole: what says nothing in them is left out; not every provider takes it."""
+        for message in map(object_of, list_of(fields.get("messages"))):
+            for name in MAY_SAY_NOTHING:
+                if not message.get(name, True):
+                    del message[name]
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages, the parts of each beyond its first, and tools."""

@@ -27,11 +27,16 @@ class Responses(Protocol):
     name = "responses"
     writes = True
 
+    def amend(self, fields: dict[str, Any]) -> None:
+        """Clients send thoughts back by their id alone. Nothing is stored, so upstream would look for them in vain."""
+        if isinstance(fields.get("input"), list):
+            fields["input"] = [item for item in fields["input"] if not _is_thought_by_name(object_of(item))]
+
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Items, the parts of each beyond its first, tools, and the instructions."""
         items = [object_of(item) for item in list_of(parameters.get("input"))]
         parts = sum(max(1, *(len(list_of(item.get(name))) for name in READ)) for item in items)
-        return parts + len(parameters.get("tools", ())) + 2
+        return parts + sum(map(_tools, [parameters, *items])) + 2
 
     def texts(self, parameters: Mapping[str, Any]) -> Iterator[str]:
         """The instructions, and what messages and tools say."""
@@ -98,6 +103,16 @@ class Decisions(Protocol):
         usage = usage_of(payload.get("usage"))
         reading.usage = usage or reading.usage
         return super().take(reading, payload)
+
+
+def _tools(holder: Mapping[str, Any]) -> int:
+    """How many tools a body has, or an item, those in namespaces included."""
+    tools = [object_of(tool) for tool in list_of(holder.get("tools"))]
+    return len(tools) + sum(map(_tools, tools))
+
+
+def _is_thought_by_name(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "reasoning" and not (item.get("encrypted_content") or item.get("content"))
 
 
 def _images(fields: Mapping[str, Any]) -> Iterator[Found]:
