@@ -207,6 +207,7 @@ async def look_around(services: Services) -> None:
     for name in [name for name in parts if name.startswith(UPSTREAM)]:
         if name.removeprefix(UPSTREAM) not in offered:
             del parts[name]  # a reload took it off the catalog, or its key away
+    await asyncio.gather(*(services.upstream.look(services.catalog.apis[api]) for api in offered))
     for api in sorted(offered):
         trouble = services.settings.missing(api) or services.upstream.trouble(api)
         parts[UPSTREAM + api] = Part(trouble is None, trouble or "for sale")
