@@ -39,7 +39,7 @@ KEEPALIVE_SECONDS = 15.0
 TROUBLE_SECONDS = 60.0
 """How long an API is off sale after upstream refused our key; then one call may try again."""
 LOOK_SECONDS = 60.0
-"""How often an upstream that is well is looked at; one that is not, at every look around."""
+"""How often an upstream that is well is looked at; one that is not, whenever there is occasion."""
 RETRY_AFTER_MAX_SECONDS = 120
 OUR_STANDING = re.compile(r"\b(org|proj|sk|user|req)[-_][A-Za-z0-9_-]{6,}|https?://\S+")
 QUOTA_CODES = frozenset(
@@ -122,7 +122,11 @@ class Upstream:
 
     def trouble(self, api: str) -> str | None:
         """Why nobody should be asked to pay for an API now, in words for the operator; None if all is well."""
-        return self.refused(api) or self._unreachable.get(api)
+        return self.refused(api) or self.unreachable(api)
+
+    def unreachable(self, api: str) -> str | None:
+        """Why there was no connection when it was last looked at, in words; None if there was one."""
+        return self._unreachable.get(api)
 
     def refused(self, api: str) -> str | None:
         """Why a call that is paid for would be in vain, in words for the operator; None if it can be tried."""
