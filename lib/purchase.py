@@ -67,6 +67,8 @@ class Purchase:
         `X-Payment-Proof`. Raises ApiError when nothing can be sold, before an invoice is made.
         """
         price = self.current_price(order)
+        if self.upstream.trouble(order.api.name):  # who has paid is tried all the same: a call that fails costs nothing
+            raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         most, usual = pricing.ceiling(order, price), pricing.typical(order, price)
         asked = max(Sat(1), (credit.missing(most) if credit else most).sat_rounded_up())
         facts = Facts(
@@ -135,7 +137,7 @@ class Purchase:
             raise ApiError(Code.UPSTREAM_UNAVAILABLE, f"Not for sale yet: {self.missing(order.api.name)}.")
         if self.pauses.cover(order.api.name, order.model.id):
             raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS, "Not for sale at the moment.")
-        if self.upstream.trouble(order.api.name) or self.stop_loss.refuses_model(order.api.name, order.model.id):
+        if self.upstream.refused(order.api.name) or self.stop_loss.refuses_model(order.api.name, order.model.id):
             raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         self.lease.required()
         return self.priced().price

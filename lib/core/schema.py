@@ -415,7 +415,7 @@ class Api(Strict):
     minimum_msat: Minimum = None
     """What a metered answer costs at least; default: the global one."""
     check_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9/_.-]+)?$")] = "/models"
-    """What is asked for to learn whether our key works (GET); empty: nothing."""
+    """What is asked for once a minute to learn whether upstream is there and our key works (GET); empty: nothing."""
     not_sold: dict[Annotated[str, Field(pattern=r"^/v1/[a-z0-9/_-]+$")], str] = {}
     """Paths (and all below them) that people look for and we do not sell, each with the sentence that says why."""
     endpoints: Annotated[list[Endpoint], Field(min_length=1)]

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,10 @@ async def test_a_refused_request_leaves_an_empty_ledger_empty(tmp_path: Path) ->
 async def test_an_unreachable_upstream_costs_nothing(tmp_path: Path) -> None:
     """502, nothing charged and no loss; the same credential buys the answer once upstream is back."""
     listener = bound_socket()
-    async with opened_world(tmp_path, {"OPENAI_BASE_URL": url_of(listener)}) as world:
-        paid = await world.buy()
+    async with opened_world(tmp_path) as world:
+        paid, settings = await world.buy(), world.services.settings
+        urls = {**settings.upstream_urls, "openai": url_of(listener)}
+        await world.reload(replace(settings, upstream_urls=urls))
 
         answers = [await world.ask(body, paid) for body in (HELLO, STREAM)]
 
