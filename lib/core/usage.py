@@ -6,7 +6,7 @@ usage costs is decided in pricing.py from what the answer visibly holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from lib.core.units import Unit
@@ -82,6 +82,7 @@ class Reading:
     """What has been read of an answer so far."""
 
     usage: Usage | None = None
+    """The last that was believable. Some providers say in every event what was used so far."""
     visible_bytes: int = 0
     """UTF-8 bytes of generated text: content, reasoning, refusals, tool arguments."""
     complete: bool = False
@@ -101,6 +102,12 @@ class Reading:
     def answered(self) -> bool:
         """The whole answer is there."""
         return self.complete and not self.failed
+
+    @property
+    def last_word(self) -> Reading:
+        """The same, without a usage that was said before upstream broke off: it was not the whole."""
+        ended = (self.complete or self.finish_reasons) and not self.failed
+        return self if ended else replace(self, usage=None)
 
     @property
     def empty_by_cap(self) -> bool:

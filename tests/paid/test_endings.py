@@ -555,6 +555,43 @@ async def test_usage_counts_also_when_the_stream_dies_after_it(canned: CannedSho
     assert await books(canned.world, paid) == Books(["answered"], [("answered", 15)], Decimal(0))
 
 
+@pytest.mark.parametrize("end", [b"", event({"error": {"message": "gone"}})], ids=["dies", "error"])
+async def test_a_usage_so_far_is_not_the_last_word(canned: CannedShop, end: bytes) -> None:
+    """Some providers tell in every chunk what was used so far. Then an end in the middle is still one."""
+    paid = await canned.world.buy(STREAM)
+    so_far = {"prompt_tokens": 2_000, "completion_tokens": 2}
+    canned.upstream.says(*[text(CHUNK, usage=so_far)] * 5, end, end=End.CUT)
+
+    answer = await canned.world.ask(STREAM, paid)
+
+    assert_told_of_the_break(answer.text)
+    assert await books(canned.world, paid) == Books(["broken"], [("broken", 39)], Decimal(0))
+
+
+async def test_an_error_after_the_usage_is_still_an_error(canned: CannedShop) -> None:
+    """The answer failed, so only what it visibly holds is charged."""
+    paid = await canned.world.buy(STREAM)
+    canned.upstream.says(*[text(CHUNK)] * 5, text("", "stop"), used(2_000, 50), event({"error": {"message": "gone"}}))
+
+    answer = await canned.world.ask(STREAM, paid)
+
+    assert_told_of_the_break(answer.text)
+    assert await books(canned.world, paid) == Books(["broken"], [("broken", 39)], Decimal(0))
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["later", "in one piece"])
+async def test_what_follows_the_end_is_no_part_of_the_answer(canned: CannedShop, apart: bool) -> None:
+    """Neither an error nor another usage changes what a whole answer costs, and the buyer sees nothing of it."""
+    paid, late = await canned.world.buy(STREAM), [event({"error": {"message": "gone"}}), used(2_000, 2_000)]
+    whole = [text(CHUNK, "stop"), used(8, 17), DONE]
+    canned.upstream.says(*whole, *late) if apart else canned.upstream.says(b"".join([*whole, *late]))
+
+    answer = await canned.world.ask(STREAM, paid)
+
+    assert answer.text.endswith("data: [DONE]\n\n") and "error" not in answer.text
+    assert await books(canned.world, paid) == Books(["answered"], [("answered", 15)], Decimal(0))
+
+
 async def test_a_connection_that_dies_after_done_broke_nothing(canned: CannedShop) -> None:
     """The answer was complete: no error is appended to it."""
     paid = await canned.world.buy(STREAM)
@@ -701,11 +738,11 @@ async def test_half_a_plain_answer_at_the_total_limit_costs_nothing(tmp_path: Pa
         assert (closed.endings, closed.charges, closed.lost_usd > 0) == (["unanswered"], [], True)
 
 
-SMALL_REPLIES = ("max_reply_bytes: 16777216", "max_reply_bytes: 10000")
+SMALL_REPLIES = ("max_reply_bytes: 33554432", "max_reply_bytes: 10000")
 
 
-async def test_a_stream_is_cut_at_the_size_limit(tmp_path: Path) -> None:
-    """As if upstream had died: what came before the piece that was too much, 39 msat."""
+async def test_a_stream_beyond_the_size_limit_is_cut_and_costs_its_usage(tmp_path: Path) -> None:
+    """Nobody gets what fits, and all that was read for it, by asking for too much: 8 × 0.195 + 2,000 × 0.78."""
     gate = asyncio.Event()
     async with canned_upstream() as upstream:
         env = {"OPENAI_BASE_URL": upstream.url, **changed_config(tmp_path, *SMALL_REPLIES)}
@@ -721,7 +758,22 @@ async def test_a_stream_is_cut_at_the_size_limit(tmp_path: Path) -> None:
                 rest = await call.until(b"0\r\n\r\n")
 
             assert b'"code":"upstream_error"' in rest and b"[DONE]" not in rest and b"yyy" not in rest
-            assert await books(world, paid) == Books(["cut"], [("cut", 39)], Decimal(0))
+            assert await books(world, paid) == Books(["cut"], [("cut", 1_562)], Decimal(0))
+            assert (await world.services.ledger.totals()).kept_answers == 0
+
+
+async def test_a_stream_beyond_the_size_limit_that_says_no_usage_costs_what_it_visibly_held(tmp_path: Path) -> None:
+    """5 chunks and 10,000 bytes: 1,300 tokens, 1,014 msat."""
+    async with canned_upstream() as upstream:
+        env = {"OPENAI_BASE_URL": upstream.url, **changed_config(tmp_path, *SMALL_REPLIES)}
+        async with opened_world(tmp_path, env) as world:
+            paid = await world.buy(STREAM)
+            upstream.says(*[text(CHUNK)] * 5, text("y" * 10_000), DONE)
+
+            answer = await world.ask(STREAM, paid)
+
+            assert_told_of_the_break(answer.text)
+            assert (await books(world, paid)).charges == [("cut", 1_014)]
 
 
 async def test_a_plain_answer_beyond_the_size_limit_costs_nothing(tmp_path: Path) -> None:

@@ -241,6 +241,21 @@ async def test_usage_counts_also_when_the_stream_dies_after_it(canned: CannedSho
     assert await books(canned.world, paid) == Books(["answered"], [("answered", spoken.costs(8, 500))], Decimal(0))
 
 
+async def test_a_response_repeated_in_a_large_last_event_costs_its_usage(canned: CannedShop) -> None:
+    """With log probabilities for all it says, the event that tells the usage has many megabytes."""
+    paid = await buy(canned.world, RESPONSES)
+    last: dict[str, Any] = json.loads(RESPONSES.usage.split(b"data: ")[1])
+    last["response"]["output"] = [
+        {"type": "message", "content": [{"type": "output_text", "logprobs": "x" * 5_000_000}]}
+    ]
+    canned.upstream.says(RESPONSES.begin, RESPONSES.piece, named(last))
+
+    answer = await ask(canned.world, RESPONSES, paid)
+
+    assert events(answer.text)[-1]["type"] == "response.completed"
+    assert (await books(canned.world, paid)).charges == [("answered", RESPONSES.costs(8, 500))]
+
+
 @either
 @pytest.mark.parametrize("how", ["leave", "reset"])
 async def test_hanging_up_is_never_free_use(shop: World, spoken: Spoken, how: str) -> None:

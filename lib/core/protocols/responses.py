@@ -26,6 +26,7 @@ class Responses(Protocol):
 
     name = "responses"
     writes = True
+    event_max_bytes = 67_108_864  # the last one repeats the whole answer
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Items, the parts of each beyond its first, tools, and the instructions."""
