@@ -214,7 +214,7 @@ class SqliteLedger(SqliteConsole):
         arguments.require_token(token)
         arguments.require_token(new_token)
         if keep is not None:
-            return await self._writer.run(lambda db: sqlite_owners.rotate_and_keep(db, op_id, token, new_token, keep))
+            return await self._write(lambda db: sqlite_owners.rotate_and_keep(db, op_id, token, new_token, keep))
         return await self._write(lambda db: sqlite_owners.rotate(db, op_id, token, new_token))
 
     async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:
