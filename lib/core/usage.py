@@ -91,6 +91,8 @@ class Reading:
     """Upstream sent an error instead of (the rest of) an answer."""
     finish_reasons: set[str] = field(default_factory=set[str])
     """Why each answer ended; `length` where the output cap ended it, whatever the protocol calls that."""
+    resumable: bool = False
+    """It holds thoughts, unreadable to the buyer, that another request can go on from."""
     answers: int | None = None
     """How many answers there are, where that is seen."""
     measured: dict[Unit, int] = field(default_factory=dict[Unit, int])
@@ -111,8 +113,8 @@ class Reading:
 
     @property
     def empty_by_cap(self) -> bool:
-        """Nothing visible, because the output cap was reached before the model spoke."""
-        return self.visible_bytes == 0 and self.finish_reasons == {"length"}
+        """Nothing of use, because the output cap was reached before the model spoke."""
+        return not self.visible_bytes and not self.resumable and self.finish_reasons == {"length"}
 
 
 def object_of(value: object) -> dict[str, Any]:

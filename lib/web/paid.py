@@ -61,20 +61,18 @@ class PaidCalls:
         if is_form(place, scope):
             await _admit_upload(paid, services, scope)
         async with opened_order(place, services, scope, receive, paying=not isinstance(paid, Unpaid)) as order:
-            limit = _max_price(scope)
-            if limit is not None:
-                services.purchase.refuse_above(order, limit)
             if isinstance(paid, Unpaid):
+                services.purchase.quote(order, _max_price(scope))  # nobody is asked for more than it would pay
                 raise await services.purchase.challenge(order, proof=wanted_proof(scope))
             await self._sell(order, paid, services, scope, receive, send)
 
     async def _sell(
         self, order: Order, paid: Proven | Bearer, services: Services, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        wish = Wish(request_id_of(scope), wanted_proof(scope), idempotency_of(scope), _max_price(scope))
         if self.running >= services.settings.config.limits.concurrent_calls:
             raise retry_after(Code.RATE_LIMITED, 1, "This server is busy.")
         self.running += 1
-        wish = Wish(request_id_of(scope), wanted_proof(scope), idempotency_of(scope))
         try:
             await _require_harmless(order, paid, services)
             async with Reservation(services.purchase, order, paid, wish) as held:

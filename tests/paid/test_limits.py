@@ -253,6 +253,20 @@ async def test_paying_calls_meet_none_of_these_limits(tmp_path: Path):
         assert [answer.status_code for answer in [*paying, after]] == [200] * 6
 
 
+async def test_a_call_that_is_refused_gives_its_place_back(tmp_path: Path):
+    """Whatever is wrong with it, and even if nobody knows its token."""
+    async with opened_world(tmp_path, concurrent_calls=1) as world:
+        paid = await world.buy()
+        wrong = [{"Idempotency_Key": ""}, {"X_Max_Price_Msat": "much"}, {"X_Max_Price_Msat": "1"}]
+        nobody = {"Authorization": "Bearer alb_nobody"}
+
+        refused = [await world.ask(HELLO, paid, **headers) for headers in wrong]
+        refused += [await world.ask(HELLO, None, **nobody, **headers) for headers in wrong]
+
+        assert [answer.status_code for answer in refused] == [400, 400, 402] * 2
+        assert (await world.ask(paid=paid)).status_code == 200
+
+
 # Size
 
 

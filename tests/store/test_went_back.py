@@ -113,6 +113,7 @@ def test_every_operation_that_writes_is_among_them():
         "open_topups",
         "find_topup",
         "balance",
+        "kept_answer",
         "entries",
         "in_doubt",
         "newest_confirmed",

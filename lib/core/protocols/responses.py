@@ -111,6 +111,8 @@ def _take_response(reading: Reading, response: dict[str, Any]) -> None:
     reading.usage = usage_of(response.get("usage")) or reading.usage
     if response.get("status") == "failed" or response.get("error") is not None:
         reading.failed = True
+    items = map(object_of, list_of(response.get("output")))
+    reading.resumable = any(item.get("encrypted_content") for item in items)
     reason = object_of(response.get("incomplete_details")).get("reason")
     reading.finish_reasons.add("length" if reason == "max_output_tokens" else str(response.get("status")))
 
