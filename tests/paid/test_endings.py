@@ -168,12 +168,24 @@ async def test_an_unreachable_upstream_costs_nothing(tmp_path: Path) -> None:
         ({"status": 409}, 502, "upstream_error", {}),
         ({"status": 429, "retry_after": 7}, 429, "rate_limited", {"retry-after": "7"}),
         ({"status": 429, "retry_after": 86_400}, 429, "rate_limited", {"retry-after": "120"}),
+        ({"status": 429, "retry_after": "²"}, 429, "rate_limited", {"retry-after": "1"}),
         ({"status": 429}, 429, "rate_limited", {"retry-after": "1"}),
         ({"status": 500}, 502, "upstream_error", {}),
         ({"status": 503}, 502, "upstream_error", {}),
         ({"redirect": True}, 502, "upstream_error", {}),
     ],
-    ids=["400", "404", "409", "429", "429 for a day", "429 without a time", "500", "503", "redirect"],
+    ids=[
+        "400",
+        "404",
+        "409",
+        "429",
+        "429 for a day",
+        "429 for no number",
+        "429 without a time",
+        "500",
+        "503",
+        "redirect",
+    ],
 )
 @both_ways
 async def test_an_error_status_costs_nothing(
@@ -207,7 +219,7 @@ async def test_an_error_status_costs_nothing(
 async def test_trouble_with_our_key_is_not_the_buyers(shop: World, scenario: dict[str, Any]) -> None:
     """503 that does not say why; until somebody looks, nobody is asked to pay and upstream is left alone."""
     paid, invoices = await shop.buy(), await shop.invoices()
-    shop.parts.scenario(**scenario, times=1)
+    shop.parts.scenario(**scenario)
 
     answer = await shop.ask(paid=paid)
     later = [await shop.ask(), await shop.ask(paid=paid)]
@@ -217,11 +229,26 @@ async def test_trouble_with_our_key_is_not_the_buyers(shop: World, scenario: dic
         assert "www-authenticate" not in refused.headers
         assert not any(word in refused.text.lower() for word in ("key", "quota", "billing", "country"))
     assert [refused.headers["retry-after"] for refused in later] == ["30", "30"]
-    assert (len(shop.parts.journal()), await shop.invoices()) == (1, invoices)
+    asked = [entry for entry in shop.parts.journal() if entry["path"] == CHAT.removeprefix("/openai")]
+    assert (len(asked), await shop.invoices()) == (1, invoices)
     assert await books(shop, paid) == Books(["refused"], [], Decimal(0))
-    # a minute passes
+    # a minute passes, and upstream has come round
+    shop.parts.scenario()
     shop.services.upstream._refused_until.clear()  # pyright: ignore[reportPrivateUsage]
     await assert_still_good(shop, paid)
+
+
+async def test_a_forbidden_request_takes_nothing_off_sale(shop: World) -> None:
+    """Some providers answer 403 to what a request holds. With our key all is well, so others are served on."""
+    paid, other = await shop.buy(), await shop.buy()
+    shop.parts.scenario(status=403, error={"code": 403, "message": "The input was flagged"}, times=1)
+
+    flagged = await shop.ask(paid=paid)
+
+    assert (flagged.status_code, flagged.json()["error"]["code"]) == (400, "invalid_field_value")
+    assert flagged.json()["error"]["message"] == "The input was flagged"
+    assert (await shop.ask(paid=other)).status_code == 200
+    assert await books(shop, paid) == Books(["refused"], [], Decimal(0))
 
 
 async def test_a_refusal_is_passed_on_without_our_names(shop: World) -> None:
