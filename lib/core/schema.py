@@ -491,8 +491,8 @@ class Limits(Strict):
     """To receive a request's body."""
     connect_seconds: Annotated[float, Field(gt=0)] = 10
     """To reach upstream."""
-    idle_seconds: Annotated[float, Field(gt=0)] = 120
-    """Between two pieces of a streamed answer."""
+    idle_seconds: Annotated[float, Field(gt=0)] = 600
+    """Between two pieces of a streamed answer. Models are silent while they think, and what is cut then nobody pays."""
     total_seconds: Annotated[float, Field(ge=600)] = 1_800
     """From sending a request upstream to the end of its answer, whether the buyer still listens or not."""
     slowest_tokens_per_second: Annotated[float, Field(gt=0)] = 20
