@@ -53,7 +53,8 @@ class Order:
     demand: Demand
     """What can be used beside the output."""
     digest: bytes
-    """Identifies the same call: API, path, parameters and the hashes of files, never raw bytes."""
+    """Identifies the same call: API, path, parameters, the hashes of files, and which answer the buyer sees; never raw
+    bytes."""
     unpacked: bool = False
     """The buyer gets the bytes that a stream's events carry, not the events."""
     attached: Attached | None = None
@@ -118,19 +119,20 @@ def _order(place: Place, fields: dict[str, Any], attached: Attached | None, *, t
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
     streaming = _streaming(endpoint, model, fields)
     parameters = _parameters(endpoint, model, fields, cap=cap, streaming=streaming)
+    shows_usage, unpacked = endpoint.protocol.shows_usage(fields), endpoint.protocol.unpacks(model, fields)
     return Order(
         api=place.api,
         endpoint=endpoint,
         model=model,
         parameters=parameters,
         streaming=streaming,
-        shows_usage=endpoint.protocol.shows_usage(fields),
+        shows_usage=shows_usage,
         answers=answers,
         output_cap=cap,
         cap_is_ours=cap_is_ours,
         demand=endpoint.protocol.demand(model, parameters, media),
-        digest=_digest(place, parameters, attached),
-        unpacked=endpoint.protocol.unpacks(model, fields),
+        digest=_digest([place.api.name, endpoint.rules.path, parameters, shows_usage, unpacked], attached),
+        unpacked=unpacked,
         attached=attached,
     )
 
@@ -324,8 +326,7 @@ def _parameters(
     return parameters
 
 
-def _digest(place: Place, parameters: Mapping[str, Any], attached: Attached | None) -> bytes:
-    facts: list[Any] = [place.api.name, place.endpoint.rules.path, parameters]
+def _digest(facts: list[Any], attached: Attached | None) -> bytes:
     if attached is not None:
-        facts.append([(file.name, file.kind, file.sha256.hex()) for file in attached.files])
+        facts = [*facts, [(file.name, file.kind, file.sha256.hex()) for file in attached.files]]
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()

@@ -122,6 +122,18 @@ async def test_another_request_does_not_get_it(shop: World) -> None:
     assert (other.headers["x-charge-msat"], same.headers["x-charge-msat"]) == ("15", "0")
 
 
+async def test_who_asks_to_see_the_usage_does_not_get_an_answer_without_it(shop: World) -> None:
+    """Upstream is asked the same, but it is another answer that the buyer wants."""
+    paid = await shop.buy({**STREAM, "max_tokens": 4_000})
+    await left_before_the_answer(shop, STREAM, paid)
+
+    shown = await shop.ask({**STREAM, "stream_options": {"include_usage": True}}, paid)
+    same = await shop.ask(STREAM, paid)
+
+    assert '"charge_msat":15' in shown.text
+    assert same.headers["x-answer-replayed"] == "true" and "charge_msat" not in same.text
+
+
 async def test_a_body_that_means_the_same_gets_it(shop: World) -> None:
     """The order is compared, not its bytes: key order, white space and null fields say nothing."""
     paid = await shop.buy()
