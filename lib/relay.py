@@ -17,7 +17,7 @@ from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code
 from lib.core.money import Msat
 from lib.core.order import Order
-from lib.core.sse import BytesReader, Event, EventKind, StreamReader, encoded
+from lib.core.sse import BytesReader, Event, EventKind, StreamReader, encoded, field_of
 from lib.core.usage import Reading
 from lib.kept_answers import Whole
 from lib.upstream import Reply, UpstreamBroke, UpstreamFailure
@@ -331,16 +331,21 @@ class Relay:
             return b""  # told in our own words once the stream has ended; some servers say [DONE] after an error
         if self._unpacks:
             return self._order.protocol.carried(event.payload or {})
-        if event.kind is not EventKind.USAGE or event.payload is None:
+        if event.payload is None:
             return event.raw
-        protocol, private = self._order.protocol, self._order.endpoint.rules.private_usage
-        payload = protocol.published(event.payload, private)
-        if self._order.shows_usage:
-            bill = self._counter.bill(replace(self._reading, complete=True))  # what is owed if the end follows
-            price = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}
-            return encoded(protocol.priced(payload, price), event.name)
-        rest = protocol.without_usage(payload)
-        return encoded(rest, event.name) if rest is not None else b""
+        payload = self._order.protocol.published(event.payload, self._order.endpoint.rules.private_usage)
+        shown = self._with_price(payload) if event.kind is EventKind.USAGE else payload
+        if shown is event.payload:
+            return event.raw
+        return encoded(shown, field_of(event.raw, b"event")) if shown is not None else b""
+
+    def _with_price(self, payload: dict[str, Any]) -> dict[str, Any] | None:
+        """What is shown of an event that says what was used; None if that is nothing."""
+        protocol = self._order.protocol
+        if not self._order.shows_usage:
+            return protocol.without_usage(payload)
+        bill = self._counter.bill(replace(self._reading, complete=True))  # what is owed if the end follows
+        return protocol.priced(payload, {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value})
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,6 @@ class Event:
     raw: bytes
     kind: EventKind
     payload: dict[str, Any] | None = None
-    name: bytes = b""
     last: bool = False
 
 
@@ -89,8 +88,7 @@ class StreamReader:
         if payload is None:
             return Event(raw, EventKind.TEXT)
         kind = self._protocol.take(self.reading, payload)
-        name = field_of(raw, b"event") if kind is EventKind.USAGE else b""  # only what is written anew needs its name
-        return Event(raw, kind, payload, name, self.reading.complete)
+        return Event(raw, kind, payload, self.reading.complete)
 
 
 class BytesReader:

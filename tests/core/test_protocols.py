@@ -234,7 +234,7 @@ def test_a_response_that_only_thought_ended_by_its_cap() -> None:
 @pytest.mark.parametrize(("sealed", "empty"), [("gAAAA", False), (None, True)])
 def test_thoughts_that_can_be_gone_on_from_are_an_answer(sealed: str | None, empty: bool) -> None:
     """Else whoever asks for them sealed, and names no cap, would think for nothing, call after call."""
-    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed}
+    thought: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed}
     told = response("incomplete", **CUT, output=[thought])
     whole = PROTOCOLS["responses"].read_whole(orjson.dumps(told), {})
     streamed, _ = read(PROTOCOLS["responses"], event({"type": "response.incomplete", "response": told}) + b"\n\n")

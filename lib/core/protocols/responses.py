@@ -10,7 +10,7 @@ from lib.core.sse import EventKind
 from lib.core.usage import Usage, list_of, object_of, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from lib.core.protocols.images import Found
     from lib.core.usage import Reading
@@ -26,6 +26,7 @@ class Responses(Protocol):
 
     name = "responses"
     writes = True
+    answer_in = "response"
     event_max_bytes = 67_108_864  # the last one repeats the whole answer
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
@@ -65,15 +66,6 @@ class Responses(Protocol):
         if kind.endswith(".delta"):
             reading.visible_bytes += text_bytes(payload.get("delta"))
         return EventKind.TEXT
-
-    def published(self, payload: dict[str, Any], private: Collection[str]) -> dict[str, Any]:
-        """In a stream the usage is inside of the response."""
-        response = object_of(payload.get("response"))
-        return (
-            {**payload, "response": super().published(response, private)}
-            if response
-            else super().published(payload, private)
-        )
 
     def priced(self, payload: dict[str, Any], price: dict[str, int]) -> dict[str, Any]:
         """The usage is inside of the response."""
