@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from lib.core.schema import Request
 
 SHOWN_MAX_CHARS = 80
+CANDIDATE_BYTES = 120
+"""What a token takes of an answer that tells its log probability: its text, that number, and its bytes one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,7 @@ def _order(place: Place, fields: dict[str, Any], attached: Attached | None, *, t
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
     streaming = _streaming(endpoint, model, fields)
     parameters = _parameters(endpoint, model, fields, cap=cap, streaming=streaming)
+    _require_room(endpoint, parameters, answers * cap)
     shows_usage, unpacked = endpoint.protocol.shows_usage(fields), endpoint.protocol.unpacks(model, fields)
     return Order(
         api=place.api,
@@ -283,6 +286,18 @@ def _output_cap(rules: Request, model: Model, fields: dict[str, Any]) -> tuple[i
     if cap > model.max_output:
         raise ApiError(Code.INVALID_FIELD_VALUE, f"`{name}` can be {model.max_output} at most.", param=name)
     return cap, False
+
+
+def _require_room(endpoint: Endpoint, parameters: Mapping[str, Any], tokens: int) -> None:
+    """An answer that is too large is delivered to nobody, and log probabilities are most of it. Raises ApiError."""
+    candidates = endpoint.protocol.candidates(parameters)
+    if tokens * candidates * CANDIDATE_BYTES > endpoint.rules.max_reply_bytes:
+        most = endpoint.rules.max_reply_bytes // (candidates * CANDIDATE_BYTES)
+        cap = endpoint.rules.request.output_cap
+        message = (
+            f"With `top_logprobs` of {candidates - 1} at most {most} tokens fit into all answers: send a lower cap."
+        )
+        raise ApiError(Code.INVALID_FIELD_VALUE, message, param=cap.inject if cap else None)
 
 
 def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:

@@ -351,7 +351,7 @@ class Endpoint(Strict):
     """The largest JSON body."""
     max_upload_bytes: Positive = 27_262_976
     """The largest form with its files."""
-    max_reply_bytes: Positive = 16_777_216
+    max_reply_bytes: Positive = 33_554_432
     """The largest answer; a longer one is cut. A streamed text that is cut so costs its usage all the same."""
     request: Request
     """The validation rules."""

@@ -132,6 +132,10 @@ class Protocol:
         """Messages and tools: upstream adds a few tokens to each."""
         return 0
 
+    def candidates(self, parameters: Mapping[str, Any]) -> int:
+        """How many tokens are told, with their log probabilities, for each that is written."""
+        return 0
+
     def streams(self, model: Model, fields: Mapping[str, Any]) -> bool:
         """Whether upstream is to stream events. Raises ApiError if this model cannot."""
         return bool(fields.get("stream"))

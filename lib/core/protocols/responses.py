@@ -49,6 +49,11 @@ class Responses(Protocol):
         """Parts of messages and of what tools put out."""
         yield from _images(fields)
 
+    def candidates(self, parameters: Mapping[str, Any]) -> int:
+        """The written one, and `top_logprobs` others."""
+        asked = "message.output_text.logprobs" in list_of(parameters.get("include"))
+        return 1 + int(parameters.get("top_logprobs", 0)) if asked else 0
+
     def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
         """One event, or a whole response."""
         kind = str(payload.get("type"))
