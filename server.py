@@ -22,6 +22,7 @@ async def open_services(current: services.Current) -> AsyncGenerator[None]:
         jobs.running(current),
         reload.on_hangup(current, read),
     ):
+        run.collect_rarely()
         yield
 
 

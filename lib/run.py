@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -21,6 +22,8 @@ from lib.config import ConfigError
 from lib.handover import Server, inherited_sockets
 
 log = logging.getLogger(__name__)
+
+GC_THRESHOLDS = (50_000, 50, 100)
 
 
 def main(app: Any, root: Path, description: str | None) -> int:
@@ -49,6 +52,13 @@ def main(app: Any, root: Path, description: str | None) -> int:
         timeout_graceful_shutdown=drain_seconds,
     )
     return _serve(Server(uvicorns))
+
+
+def collect_rarely() -> None:
+    """Once everything is open: what lives now lives for ever, and a request makes no cycles worth a pause."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _serve(server: Server) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -26,8 +25,6 @@ from lib.web.routes import router
 from lib.web.site import Site
 from lib.web.wire import note_wire
 
-GC_THRESHOLDS = (50_000, 50, 100)
-"""Rare collections: what lives after start-up lives for ever, and a request makes no cycles worth a pause."""
 EXPOSED_HEADERS = (
     "WWW-Authenticate",
     "X-Lightning-Invoice",
@@ -56,9 +53,6 @@ def create_app(open_services: OpenServices, dist: Path) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         async with open_services(cast("Current", app.state)):
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*GC_THRESHOLDS)
             yield
 
     app = Shop(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, telemetry=TELEMETRY_OFF)
