@@ -30,6 +30,7 @@ from lib.store.ledger import (
     Ledger,
     LedgerUnavailable,
     Owner,
+    Quote,
     Settlement,
     UnconfirmedLimits,
 )
@@ -149,15 +150,20 @@ class Purchase:
             raise retry_after(Code.RATE_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         return now
 
-    def refuse_above(self, order: Order, limit: Msat) -> None:
-        """Keep the buyer's own bound on the price of one call. Raises ApiError price_above_limit; no invoice."""
-        most = pricing.ceiling(order, self.current_price(order))
-        if most > limit:
+    def quote(self, order: Order, limit: Msat | None) -> Quote:
+        """The most that an order costs now; `limit` is the buyer's own bound on that.
+
+        Raises ApiError: price_above_limit, or what `current_price` raises.
+        """
+        price = self.current_price(order)
+        most = pricing.ceiling(order, price)
+        if limit is not None and most > limit:
             raise ApiError(
                 Code.PRICE_ABOVE_LIMIT,
                 f"This call may cost {most.value} msat, above your limit of {limit.value}.",
                 extra={"max_price_msat": most.value},
             )
+        return Quote(most, price)
 
     def unconfirmed_limits(self) -> UnconfirmedLimits:
         """What may be credited on a preimage alone."""

@@ -26,7 +26,7 @@ from lib.core.schema import Limits
 
 log = logging.getLogger(__name__)
 
-HTTP_OK, HTTP_UNAUTHORIZED = 200, 401
+HTTP_OK, HTTP_UNAUTHORIZED, HTTP_FORBIDDEN = 200, 401, 403
 SSE = "text/event-stream"
 UNCONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 """There is no connection, so that no request can have arrived."""
@@ -41,6 +41,7 @@ TROUBLE_SECONDS = 60.0
 LOOK_SECONDS = 60.0
 """How often an upstream that is well is looked at; one that is not, whenever there is occasion."""
 RETRY_AFTER_MAX_SECONDS = 120
+DIGITS = re.compile(r"[0-9]{1,9}")
 OUR_STANDING = re.compile(r"\b(org|proj|sk|user|req)[-_][A-Za-z0-9_-]{6,}|https?://\S+")
 QUOTA_CODES = frozenset(
     {
@@ -240,22 +241,25 @@ class Upstream:
             raise UpstreamFailure(Ending.UNANSWERED, silent) from error
         async with response:
             if response.status != HTTP_OK:
-                raise await self._refusal(name, response)
+                raise await self._refusal(order.api, response)
             yield Reply(headers.downward(response.headers), response)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._session.close()
 
-    async def _refusal(self, api: str, response: aiohttp.ClientResponse) -> UpstreamFailure:
+    async def _refusal(self, api: Api, response: aiohttp.ClientResponse) -> UpstreamFailure:
         try:
             async with asyncio.timeout(self._limits.connect_seconds):
                 body = await response.content.read(ERROR_BODY_MAX_BYTES)
         except (aiohttp.ClientError, TimeoutError, OSError):
             body = b""
         error, our_trouble = refusal(response.status, body, response.headers.get("Retry-After", ""))
+        if our_trouble and response.status == HTTP_FORBIDDEN and api.rules.check_path and not await self.check(api):
+            # Some providers say so of what a request holds. Else anybody could take them off sale with a bad word.
+            error, our_trouble = refused_request(body), False
         if our_trouble:
-            self._refuses_us(api, response.status)
+            self._refuses_us(api.name, response.status)
         return UpstreamFailure(Ending.REFUSED, error)
 
     def _refuses_us(self, api: str, status: int) -> None:
@@ -320,16 +324,21 @@ def refusal(status: int, body: bytes, retry_after: str) -> tuple[ApiError, bool]
         case 429 if code in QUOTA_CODES:
             return ApiError(Code.UPSTREAM_UNAVAILABLE), True
         case 429:
-            seconds = min(int(retry_after), RETRY_AFTER_MAX_SECONDS) if retry_after.isdigit() else 1
+            seconds = min(int(retry_after), RETRY_AFTER_MAX_SECONDS) if DIGITS.fullmatch(retry_after) else 1
             message = "The provider is busy. Nothing was charged."
             return ApiError(Code.RATE_LIMITED, message, headers={"Retry-After": str(seconds)}), False
         case 400 | 413 | 422:
-            param = error.get("param")
-            message = OUR_STANDING.sub("…", str(error.get("message") or "The provider refused the request."))
-            shown = param if isinstance(param, str) else None
-            return ApiError(Code.INVALID_FIELD_VALUE, message, param=shown), False
+            return refused_request(body), False
         case _:
             return ApiError(Code.UPSTREAM_ERROR, f"The provider failed ({status}). Nothing was charged."), False
+
+
+def refused_request(body: bytes) -> ApiError:
+    """What is wrong with a request, in upstream's words without our names."""
+    error = _error_object(body)
+    message = OUR_STANDING.sub("…", str(error.get("message") or "The provider refused the request."))
+    param = error.get("param")
+    return ApiError(Code.INVALID_FIELD_VALUE, message, param=param if isinstance(param, str) else None)
 
 
 def _error_object(body: bytes) -> dict[str, Any]:

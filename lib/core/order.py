@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SHOWN_MAX_CHARS = 80
 Rules: TypeAlias = "Mapping[str, Any]"
 """JSON Schema of each field of a body."""
+CANDIDATE_BYTES = 120
+"""What a token takes of an answer that tells its log probability: its text, that number, and its bytes one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ class Order:
     demand: Demand
     """What can be used beside the output."""
     digest: bytes
-    """Identifies the same call: API, path, parameters and the hashes of files, never raw bytes."""
+    """Identifies the same call: API, path, parameters, the hashes of files, and which answer the buyer sees; never raw
+    bytes."""
     unpacked: bool = False
     """The buyer gets the bytes that a stream's events carry, not the events."""
     attached: Attached | None = None
@@ -122,19 +125,21 @@ def _order(place: Place, fields: dict[str, Any], attached: Attached | None, *, t
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
     streaming = _streaming(endpoint, model, fields)
     parameters = _parameters(endpoint, model, fields, cap=cap, streaming=streaming)
+    _require_room(endpoint, parameters, answers * cap)
+    shows_usage, unpacked = endpoint.protocol.shows_usage(fields), endpoint.protocol.unpacks(model, fields)
     return Order(
         api=place.api,
         endpoint=endpoint,
         model=model,
         parameters=parameters,
         streaming=streaming,
-        shows_usage=endpoint.protocol.shows_usage(fields),
+        shows_usage=shows_usage,
         answers=answers,
         output_cap=cap,
         cap_is_ours=cap_is_ours,
         demand=endpoint.protocol.demand(model, parameters, media),
-        digest=_digest(place, parameters, attached),
-        unpacked=endpoint.protocol.unpacks(model, fields),
+        digest=_digest([place.api.name, endpoint.rules.path, parameters, shows_usage, unpacked], attached),
+        unpacked=unpacked,
         attached=attached,
     )
 
@@ -322,6 +327,18 @@ def _output_cap(rules: Request, model: Model, fields: dict[str, Any]) -> tuple[i
     return min(next(iter(given.values())), model.max_output), False
 
 
+def _require_room(endpoint: Endpoint, parameters: Mapping[str, Any], tokens: int) -> None:
+    """An answer that is too large is delivered to nobody, and log probabilities are most of it. Raises ApiError."""
+    candidates = endpoint.protocol.candidates(parameters)
+    if tokens * candidates * CANDIDATE_BYTES > endpoint.rules.max_reply_bytes:
+        most = endpoint.rules.max_reply_bytes // (candidates * CANDIDATE_BYTES)
+        cap = endpoint.rules.request.output_cap
+        message = (
+            f"With `top_logprobs` of {candidates - 1} at most {most} tokens fit into all answers: send a lower cap."
+        )
+        raise ApiError(Code.INVALID_FIELD_VALUE, message, param=cap.inject if cap else None)
+
+
 def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:
     """A number that multiplies the price: an int, not `1.0`, which JSON Schema calls an integer too."""
     value = fields.get(name)
@@ -363,8 +380,7 @@ def _parameters(
     return parameters
 
 
-def _digest(place: Place, parameters: Mapping[str, Any], attached: Attached | None) -> bytes:
-    facts: list[Any] = [place.api.name, place.endpoint.rules.path, parameters]
+def _digest(facts: list[Any], attached: Attached | None) -> bytes:
     if attached is not None:
-        facts.append([(file.name, file.kind, file.sha256.hex()) for file in attached.files])
+        facts = [*facts, [(file.name, file.kind, file.sha256.hex()) for file in attached.files]]
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()

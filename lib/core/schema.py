@@ -354,8 +354,8 @@ class Endpoint(Strict):
     """The largest JSON body."""
     max_upload_bytes: Positive = 27_262_976
     """The largest form with its files."""
-    max_reply_bytes: Positive = 16_777_216
-    """The largest answer; a longer one is cut."""
+    max_reply_bytes: Positive = 33_554_432
+    """The largest answer; a longer one is cut. A streamed text that is cut so costs its usage all the same."""
     request: Request
     """The validation rules."""
     typical: Typical = Typical()
@@ -494,8 +494,8 @@ class Limits(Strict):
     """To receive a request's body."""
     connect_seconds: Annotated[float, Field(gt=0)] = 10
     """To reach upstream."""
-    idle_seconds: Annotated[float, Field(gt=0)] = 120
-    """Between two pieces of a streamed answer."""
+    idle_seconds: Annotated[float, Field(gt=0)] = 600
+    """Between two pieces of a streamed answer. Models are silent while they think, and what is cut then nobody pays."""
     total_seconds: Annotated[float, Field(ge=600)] = 1_800
     """From sending a request upstream to the end of its answer, whether the buyer still listens or not."""
     slowest_tokens_per_second: Annotated[float, Field(gt=0)] = 20

@@ -255,6 +255,35 @@ async def test_the_default_api_answers_below_v1(world: World):
 # The buyer's own bound
 
 
+LOGPROBS = {"logprobs": True, "top_logprobs": 20}
+TOLD: dict[str, Any] = {"include": ["message.output_text.logprobs"], "top_logprobs": 20}
+RESPONSE: dict[str, Any] = {"model": "gpt-4o-mini", "input": "Hello"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "fits"),
+    [
+        (CHAT, {**HELLO, **LOGPROBS}, True),
+        (CHAT, {**HELLO, **LOGPROBS, "max_tokens": 16_000}, False),
+        (CHAT, {**HELLO, **LOGPROBS, "n": 8}, False),
+        (CHAT, {**HELLO, "top_logprobs": 20, "max_tokens": 16_000}, True),
+        (CHAT, {**HELLO, "logprobs": True, "max_tokens": 16_000}, True),
+        ("/openai/v1/responses", {**RESPONSE, **TOLD, "max_output_tokens": 16_000}, False),
+        ("/openai/v1/responses", {**RESPONSE, "top_logprobs": 20, "max_output_tokens": 16_000}, True),
+    ],
+)
+async def test_an_answer_that_would_be_too_large_is_not_sold(world: World, path: str, body: dict[str, Any], fits: bool):
+    """Nobody could be handed 20 log probabilities beside each of so many tokens: 400 before any invoice."""
+    answer = await world.client.post(path, json=body)
+
+    if fits:
+        assert answer.status_code == 402
+    else:
+        error = error_of(answer, 400, "invalid_field_value")
+        assert error["param"] in {"max_completion_tokens", "max_output_tokens"} and "13315 tokens" in error["message"]
+    assert await world.invoices() == fits
+
+
 async def test_a_price_above_the_buyer_s_limit(world: World):
     """402 price_above_limit without a challenge or invoice, for the unpaid and for who has paid."""
     paid = await world.buy()

@@ -57,6 +57,10 @@ class ChatCompletions(Protocol):
         for at, message in enumerate(map(object_of, list_of(fields.get("messages")))):
             yield from images.of_parts(message.get("content"), f"messages[{at}].content")
 
+    def candidates(self, parameters: Mapping[str, Any]) -> int:
+        """The written one, and `top_logprobs` others."""
+        return 1 + int(parameters.get("top_logprobs", 0)) if parameters.get("logprobs") else 0
+
     def streamed(self, endpoint: Endpoint) -> dict[str, Any]:
         """The usage is asked for, unless upstream sends it anyway and refuses to be asked."""
         options = {"stream_options": {"include_usage": True}} if endpoint.stream_options else {}

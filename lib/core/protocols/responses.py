@@ -10,7 +10,7 @@ from lib.core.sse import EventKind
 from lib.core.usage import Usage, list_of, object_of, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from lib.core.protocols.images import Found
     from lib.core.usage import Reading
@@ -26,6 +26,8 @@ class Responses(Protocol):
 
     name = "responses"
     writes = True
+    answer_in = "response"
+    event_max_bytes = 67_108_864  # the last one repeats the whole answer
 
     def amend(self, fields: dict[str, Any]) -> None:
         """Clients send thoughts back by their id alone. Nothing is stored, so upstream would look for them in vain."""
@@ -52,6 +54,11 @@ class Responses(Protocol):
         """Parts of messages and of what tools put out."""
         yield from _images(fields)
 
+    def candidates(self, parameters: Mapping[str, Any]) -> int:
+        """The written one, and `top_logprobs` others."""
+        asked = "message.output_text.logprobs" in list_of(parameters.get("include"))
+        return 1 + int(parameters.get("top_logprobs", 0)) if asked else 0
+
     def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
         """One event, or a whole response."""
         kind = str(payload.get("type"))
@@ -69,15 +76,6 @@ class Responses(Protocol):
         if kind.endswith(".delta"):
             reading.visible_bytes += text_bytes(payload.get("delta"))
         return EventKind.TEXT
-
-    def published(self, payload: dict[str, Any], private: Collection[str]) -> dict[str, Any]:
-        """In a stream the usage is inside of the response."""
-        response = object_of(payload.get("response"))
-        return (
-            {**payload, "response": super().published(response, private)}
-            if response
-            else super().published(payload, private)
-        )
 
     def priced(self, payload: dict[str, Any], price: dict[str, int]) -> dict[str, Any]:
         """The usage is inside of the response."""
@@ -125,6 +123,8 @@ def _take_response(reading: Reading, response: dict[str, Any]) -> None:
     reading.usage = usage_of(response.get("usage")) or reading.usage
     if response.get("status") == "failed" or response.get("error") is not None:
         reading.failed = True
+    items = map(object_of, list_of(response.get("output")))
+    reading.resumable = any(item.get("encrypted_content") for item in items)
     reason = object_of(response.get("incomplete_details")).get("reason")
     reading.finish_reasons.add("length" if reason == "max_output_tokens" else str(response.get("status")))
 
