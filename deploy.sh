@@ -127,6 +127,12 @@ check_checkout() {
     fi
 }
 
+# Found out before anything takes time.
+check_target() {
+    if [ "$target" = local ] || [ "$dry_run" = yes ]; then return; fi
+    on_target true </dev/null || die "cannot run commands on $host${login:+ as $login}: see SETUP_GUIDE.md, step 1"
+}
+
 test_and_build() {
     if [ "$tests" = yes ]; then
         if [ "$dry_run" = yes ]; then
@@ -141,7 +147,7 @@ test_and_build() {
         here "front end" scripts/setup --frontend-only
     else
         here "front end, and the demo's parts" scripts/setup demo
-    fi
+    fi || die "nothing was changed"
 }
 
 # shellcheck disable=SC2329 # `step` calls it by its name, and it calls pack
@@ -160,10 +166,11 @@ copy_release() {
         echo "  would pack: ${RELEASED[*]} frontend/dist"
         on_target "umask 022 && mkdir -p $into $path/shared && tar --extract --gzip --no-same-owner --directory $into"
     else
-        step "release $release" send_release "$into"
+        step "release $release" send_release "$into" || die "nothing was changed"
     fi
     on_target_step "virtualenv and packages there" \
-        "umask 022 && cd $into && scripts/setup runtime --python-only && .venv/bin/python -m compileall -q server.py lib"
+        "umask 022 && cd $into && scripts/setup runtime --python-only && .venv/bin/python -m compileall -q server.py lib" ||
+        die "nothing was changed"
 }
 
 on_target_step() { # NAME COMMAND
@@ -223,6 +230,7 @@ main() {
     echo "deploy ($target, $([ "$action" = back ] && echo back || echo "$release"))"
     if [ "$action" = deploy ]; then
         check_checkout
+        check_target
         test_and_build
     fi
     if [ "$target" = local ] && [ "$dry_run" = no ]; then demo_environment; fi

@@ -123,7 +123,7 @@ main() {
     local endpoint endpoints=() proven=() first=''
     parse_arguments "$@"
     begin
-    mapfile -t endpoints < <(jq -c '.apis[] | select(.available) | .endpoints[]' "$work/catalog")
+    mapfile -t endpoints < <(jq -c '.apis[] | select(.available) | .endpoints[] | select(.ended == null)' "$work/catalog")
     for endpoint in "${endpoints[@]}"; do
         if [ -z "$first" ] && [ "$(jq -r .example.content_type <<<"$endpoint")" = json ]; then first=$endpoint; fi
         if is_chosen "$(jq -r .url <<<"$endpoint")"; then

@@ -369,21 +369,24 @@ def _data_dir(env: Mapping[str, str]) -> Path:
 
 
 def _secrets_file(path: Path) -> dict[str, str]:
-    """`.env.secrets`, if there is one. Raises ConfigError when others may read it."""
+    """`.env.secrets`, if there is one. Raises ConfigError when others may read it, or we may not."""
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         return {}
     if mode & 0o077:
         raise ConfigError(f"{path.name} can be read by others: chmod 600 {path.name}")
-    return {name: value for name, value in dotenv_values(path).items() if value}
+    try:
+        return {name: value for name, value in dotenv_values(path).items() if value}
+    except PermissionError as error:
+        raise ConfigError(f"{path.name} belongs to {path.owner()}: say it as that user") from error
 
 
 def _root_keys(text: str) -> tuple[RootKey, ...]:
     if not text.strip():
         raise ConfigError(
             "L402_ROOT_KEY is not set. Make one and keep it: "
-            'echo "L402_ROOT_KEY=$(openssl rand -hex 32)" >> .env.secrets && chmod 600 .env.secrets'
+            '(umask 077 && echo "L402_ROOT_KEY=$(openssl rand -hex 32)" >>.env.secrets)'
         )
     parts = [part.strip() for part in text.split(",")]
     if not all(ROOT_KEY_HEX.fullmatch(part) for part in parts):

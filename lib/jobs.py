@@ -34,6 +34,8 @@ TOPUP_MAX_INVOICES = 200
 LOSSES_SECONDS = 5.0
 PAUSES_SECONDS = 5.0
 HEALTH_SECONDS = 15.0
+UNREACHABLE_SECONDS = 2.0
+"""How often it is tried again: until then nobody is asked to pay."""
 FIGURES_SECONDS = 30.0
 """Sums over the whole ledger are not read at every scrape."""
 
@@ -59,6 +61,7 @@ async def running(current: Current, lease: LeaseTimes = LeaseTimes()) -> AsyncGe
         ("losses", LOSSES_SECONDS, lambda: current.services.stop_loss.refresh(services.ledger)),
         ("pauses", PAUSES_SECONDS, lambda: current.services.purchase.pauses.refresh(current.services.ledger)),
         ("health", HEALTH_SECONDS, lambda: look_around(current.services)),
+        ("upstreams", UNREACHABLE_SECONDS, lambda: look_again(current.services)),
         ("figures", FIGURES_SECONDS, lambda: read_figures(current.services)),
     ]
     if services.feed is not None:
@@ -207,10 +210,17 @@ async def look_around(services: Services) -> None:
     for name in [name for name in health.parts if name.startswith(UPSTREAM)]:
         if name.removeprefix(UPSTREAM) not in offered:
             del health.parts[name]  # a reload took it off the catalog, or its key away
+    await asyncio.gather(*(services.upstream.look(services.catalog.apis[api]) for api in offered))
     for api in sorted(offered):
         trouble = NOT_SET_UP if services.settings.missing(api) else services.upstream.trouble(api)
         health.hear(UPSTREAM + api, trouble or "for sale", ok=trouble is None)
     _alarm(health.alarms, "stop-loss", services.stop_loss.alarm)
+
+
+async def look_again(services: Services) -> None:
+    """Sell what can be reached again."""
+    away = [api for name, api in services.catalog.apis.items() if services.upstream.unreachable(name)]
+    await asyncio.gather(*(services.upstream.look(api) for api in away))
 
 
 async def read_figures(services: Services) -> None:

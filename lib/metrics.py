@@ -20,12 +20,15 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from lib.core.errors import Code
+
 if TYPE_CHECKING:
     from lib.core.endings import Ending
     from lib.core.money import BtcPrice, Msat, Sat, UsdPicos
     from lib.store.ledger import Totals
 
 PICOS_PER_USD = 1e12
+SERVER_ERROR = 500
 CALL_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)
 SETTLE_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 10.0, 60.0)
 
@@ -183,6 +186,9 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._challenges = self._counter("alb_challenges_total")
         self._refusals = self._counter("alb_refusals_total")
+        for code in Code:
+            if code.value.status >= SERVER_ERROR:
+                self._refusals.labels(code.code)  # told as 0 from the start: the first one is seen as a rise
         self._calls = self._counter("alb_calls_total")
         self._charged = self._counter("alb_charged_msat_total")
         self._charged_usd = self._counter("alb_charged_usd_total")

@@ -30,6 +30,7 @@ from lib.store.ledger import (
     Ledger,
     LedgerUnavailable,
     Owner,
+    Quote,
     Settlement,
     UnconfirmedLimits,
 )
@@ -69,6 +70,8 @@ class Purchase:
         `X-Payment-Proof`. Raises ApiError when nothing can be sold, before an invoice is made.
         """
         price = self.current_price(order)
+        if self.upstream.trouble(order.api.name):  # who has paid is tried all the same: a call that fails costs nothing
+            raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         most, usual = pricing.ceiling(order, price), pricing.typical(order, price)
         asked = max(Sat(1), (credit.missing(most) if credit else most).sat_rounded_up())
         facts = Facts(
@@ -135,7 +138,7 @@ class Purchase:
         """The price to sell at, if everything that a sale needs is there. Raises ApiError 503 otherwise."""
         if self.missing(order.api.name):
             raise ApiError(Code.UPSTREAM_UNAVAILABLE, f"Not for sale: {NOT_SET_UP}.")
-        if self.paused(order.api.name, order.model.id) or self.upstream.trouble(order.api.name):
+        if self.paused(order.api.name, order.model.id) or self.upstream.refused(order.api.name):
             raise retry_after(Code.UPSTREAM_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         self.lease.required()
         return self.priced().price
@@ -159,15 +162,20 @@ class Purchase:
             raise retry_after(Code.RATE_UNAVAILABLE, REFUSED_RETRY_SECONDS)
         return now
 
-    def refuse_above(self, order: Order, limit: Msat) -> None:
-        """Keep the buyer's own bound on the price of one call. Raises ApiError price_above_limit; no invoice."""
-        most = pricing.ceiling(order, self.current_price(order))
-        if most > limit:
+    def quote(self, order: Order, limit: Msat | None) -> Quote:
+        """The most that an order costs now; `limit` is the buyer's own bound on that.
+
+        Raises ApiError: price_above_limit, or what `current_price` raises.
+        """
+        price = self.current_price(order)
+        most = pricing.ceiling(order, price)
+        if limit is not None and most > limit:
             raise ApiError(
                 Code.PRICE_ABOVE_LIMIT,
                 f"This call may cost {most.value} msat, above your limit of {limit.value}.",
                 extra={"max_price_msat": most.value},
             )
+        return Quote(most, price)
 
     def unconfirmed_limits(self) -> UnconfirmedLimits:
         """What may be credited on a preimage alone."""

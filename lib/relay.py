@@ -17,7 +17,7 @@ from lib.core.endings import Ending
 from lib.core.errors import ApiError, Code
 from lib.core.money import Msat
 from lib.core.order import Order
-from lib.core.sse import BytesReader, Event, EventKind, StreamReader, encoded
+from lib.core.sse import BytesReader, Event, EventKind, StreamReader, encoded, field_of
 from lib.core.usage import Reading
 from lib.kept_answers import Whole
 from lib.upstream import Reply, UpstreamBroke, UpstreamFailure
@@ -164,6 +164,8 @@ class Relay:
         """The buyer gets what events carry, not the events."""
         self._bare = False
         """The buyer gets bytes among which nothing can be said."""
+        self._overlong = False
+        """The answer is larger than what is sold here: the rest is read for its usage alone."""
 
     async def run(self, reply: Reply, headers: HeaderList) -> None:
         """Relay the whole answer. Raises UpstreamFailure while the buyer has not been sent anything yet."""
@@ -182,12 +184,9 @@ class Relay:
 
     def end(self, *, delivered: bool) -> End:
         """How the call ends if it ends now. What has not been read to its end by then is cut."""
-        if self._ending is None:
-            return End(Ending.CUT, self._reading)
-        complete = self._ending in PAID_FOR and not self._reading.failed
-        return End(
-            self._ending, self._reading, Whole(self._headers, bytes(self._shown)) if complete else None, delivered
-        )
+        ending = self._ending or Ending.CUT
+        whole = Whole(self._headers, bytes(self._shown)) if ending in PAID_FOR else None
+        return End(ending, self._reading.last_word, whole, delivered)
 
     async def _whole(self, reply: Reply) -> None:
         body = await self._read_whole(reply)
@@ -268,20 +267,25 @@ class Relay:
     @property
     def _torn(self) -> bool:
         """The buyer has to be told that this is not the whole answer."""
-        return self._reading.failed or (self._ending not in PAID_FOR and not self._reading.complete)
+        return self._ending not in PAID_FOR
 
     async def _read_stream(
         self, reply: Reply, reader: StreamReader | BytesReader, pieces: asyncio.Queue[_Piece]
     ) -> None:
-        """Read upstream to its end, at its own pace, and queue what the buyer shall see."""
+        """Read upstream to its end, at its own pace, and queue what the buyer shall see.
+
+        A text beyond max_reply_bytes is read to its end all the same, as for a buyer who left: else whoever asks for
+        too much would get what fits without its real price.
+        """
         self._bare = self._unpacks or isinstance(reader, BytesReader)
         self._reading = reader.reading
         stopped: Ending | None = None
-        size = 0
+        left_bytes = self._order.endpoint.rules.max_reply_bytes
         try:
             async for chunk in reply.chunks():
-                size += len(chunk)
-                if size > self._order.endpoint.rules.max_reply_bytes:
+                left_bytes -= len(chunk)
+                self._overlong = left_bytes < 0
+                if self._overlong and not self._order.protocol.writes:
                     stopped = Ending.CUT
                     break
                 self._queue(reader.feed(chunk), pieces)
@@ -298,7 +302,9 @@ class Relay:
             self._counter.finish(self.end(delivered=False))
 
     def _stream_ending(self, stopped: Ending | None) -> Ending:
-        if self._reading.usage is not None:
+        if self._overlong:
+            return Ending.CUT
+        if self._reading.last_word.usage is not None:
             return Ending.ANSWERED
         if stopped is not None:
             return stopped
@@ -307,6 +313,8 @@ class Relay:
         return self._paid_ending()
 
     def _queue(self, events: list[Event], pieces: asyncio.Queue[_Piece]) -> None:
+        if self._overlong:
+            return
         shown = b"".join([self._shown_of(event) for event in events])
         self._shown += shown
         done = any(event.last for event in events)
@@ -317,20 +325,27 @@ class Relay:
 
     def _shown_of(self, event: Event) -> bytes:
         """What the buyer sees of an event: usage only if asked for, and then with what it costs here."""
+        if event.kind is EventKind.LATE:
+            return b""
         if event.kind is EventKind.ERROR or (event.kind is EventKind.DONE and self._reading.failed):
             return b""  # told in our own words once the stream has ended; some servers say [DONE] after an error
         if self._unpacks:
             return self._order.protocol.carried(event.payload or {})
-        if event.kind is not EventKind.USAGE or event.payload is None:
+        if event.payload is None:
             return event.raw
-        protocol, private = self._order.protocol, self._order.endpoint.rules.private_usage
-        payload = protocol.published(event.payload, private)
-        if self._order.shows_usage:
-            bill = self._counter.bill(replace(self._reading, complete=True))  # what is owed if the end follows
-            price = {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value}
-            return encoded(protocol.priced(payload, price), event.name)
-        rest = protocol.without_usage(payload)
-        return encoded(rest, event.name) if rest is not None else b""
+        payload = self._order.protocol.published(event.payload, self._order.endpoint.rules.private_usage)
+        shown = self._with_price(payload) if event.kind is EventKind.USAGE else payload
+        if shown is event.payload:
+            return event.raw
+        return encoded(shown, field_of(event.raw, b"event")) if shown is not None else b""
+
+    def _with_price(self, payload: dict[str, Any]) -> dict[str, Any] | None:
+        """What is shown of an event that says what was used; None if that is nothing."""
+        protocol = self._order.protocol
+        if not self._order.shows_usage:
+            return protocol.without_usage(payload)
+        bill = self._counter.bill(replace(self._reading, complete=True))  # what is owed if the end follows
+        return protocol.priced(payload, {"charge_msat": bill.charge.value, "balance_msat": bill.balance.value})
 
 
 @dataclass(frozen=True, slots=True)

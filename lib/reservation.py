@@ -71,6 +71,8 @@ class Wish:
     """What the client asked for with `X-Payment-Proof`, for the challenge, should one be needed."""
     idempotency: bytes | None = None
     """The digest of its Idempotency-Key."""
+    max_price: Msat | None = None
+    """What the buyer pays for this call at most."""
 
 
 class Reservation(AbstractAsyncContextManager["Reservation"]):
@@ -95,9 +97,14 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
 
     async def __aenter__(self) -> Self:
         """Hold the ceiling. Raises ApiError: 402 with a challenge for what is missing, 409, 403, 401, 422 or 503."""
-        purchase, order = self._purchase, self._order
-        price = purchase.current_price(order)
-        quote = Quote(pricing.ceiling(order, price), price)
+        purchase = self._purchase
+        try:
+            quote = purchase.quote(self._order, self._wish.max_price)
+        except ApiError:  # an answer that is paid needs no price, and nothing to be for sale
+            self.recalled = await self._recall()
+            if self.recalled is None:
+                raise
+            return self
         outcome = await self._hold_or_recall(quote)
         if isinstance(outcome, Whole):
             self.recalled = outcome
@@ -233,6 +240,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         cost = self._cost(reading)
         nobody_pays = ending in NOT_CHARGED or not cost.charge
         lost = ending not in {Ending.UNREACHABLE, Ending.REFUSED} and nobody_pays
+        loss = pricing.upstream_ceiling(self._order) if lost else cost.waived
         return Settlement(
             op_id=self._purchase.till.randomness.op_id(),
             hold_id=self._hold.hold_id,
@@ -241,7 +249,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
             usage=pricing.usage_as_json(self._order, reading),
             upstream_cost=cost.upstream,
             clamped=cost.clamped or None,
-            loss=pricing.upstream_ceiling(self._order) if lost else None,
+            loss=loss if loss.value else None,
             answer=self._answer(end),
         )
 
@@ -282,18 +290,34 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
             )
             if isinstance(outcome, Held):
                 return outcome
-            try:
-                whole = opened(outcome.sealed, self._secret, self._answer_name)
-            except Unreadable:  # a root key was replaced: nobody can read it any more, and the order is bought anew
-                log.exception("a kept answer could not be opened")
-                await on_ledger(self._purchase.ledger.drop_answer(self._owner, self._answer_name))
-                continue
-            if whole is None:
-                raise ApiError(
-                    Code.IDEMPOTENCY_KEY_REUSED,
-                    "The answer to this Idempotency-Key was delivered and is too large to be kept. Use another key.",
-                )
-            return whole
+            whole = await self._opened(outcome)
+            if whole is not None:
+                return whole
+
+    async def _recall(self) -> Whole | None:
+        """The answer of an earlier call, if it is kept. Raises ApiError idempotency_key_reused, and the ledger's."""
+        purchase, paid = self._purchase, self._paid
+        if purchase.lease.id is None or (isinstance(paid, Proven) and not self._permitted(paid)):
+            return None
+        found = await on_ledger(purchase.ledger.kept_answer(self._owner, self._answer_name, self._order.digest))
+        if isinstance(found, KeyReused):
+            raise _refused(found)
+        return found and await self._opened(found)
+
+    async def _opened(self, kept: Kept) -> Whole | None:
+        """None for what nobody can read any more, because a root key was replaced: the order is bought anew."""
+        try:
+            whole = opened(kept.sealed, self._secret, self._answer_name)
+        except Unreadable:
+            log.exception("a kept answer could not be opened")
+            await on_ledger(self._purchase.ledger.drop_answer(self._owner, self._answer_name))
+            return None
+        if whole is None:
+            raise ApiError(
+                Code.IDEMPOTENCY_KEY_REUSED,
+                "The answer to this Idempotency-Key was delivered and is too large to be kept. Use another key.",
+            )
+        return whole
 
     async def _hold_by_token(self, token: str, quote: Quote) -> Held | Kept:
         request = self._request(quote)
@@ -310,7 +334,7 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
 
     async def _hold_by_payment(self, proven: Proven, quote: Quote) -> Held | Kept:
         counted = proven.payment_hash.hex()  # a credential that never fits must not make invoices without end
-        if proven.facts.kind is PaymentKind.REFILL or not self._permitted(proven):
+        if not self._permitted(proven):
             raise await self._challenge(counted)
         outcome = await self._redeem(proven, quote)
         match outcome:
@@ -329,6 +353,9 @@ class Reservation(AbstractAsyncContextManager["Reservation"]):
         return await self._purchase.challenge(self._order, credit, counted=counted, proof=self._wish.proof)
 
     def _permitted(self, proven: Proven) -> bool:
+        """A refill is its token's money, and a holder's limits narrow what a credential pays for."""
+        if proven.facts.kind is PaymentKind.REFILL:
+            return False
         return proven.limits.permit(self._order.api.name, now_seconds=self._purchase.till.clock())
 
     async def _redeem(self, proven: Proven, quote: Quote) -> HoldOutcome:

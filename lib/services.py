@@ -51,6 +51,17 @@ LEDGER_RETRY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What others run and we need."""
+
+    node: LightningNode
+    upstream: Upstream
+    price: BtcPriceSource
+    feed: BtcPriceFeed | None
+    """Set unless the price is fixed; who wants a price refreshes it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
     """What a request may use. Nothing is global and nothing is patched: a test opens its own."""
 
@@ -84,7 +95,7 @@ class Services:
     @property
     def today(self) -> date:
         """The day by UTC, for shutdown dates."""
-        return datetime.now(UTC).date()
+        return datetime.fromtimestamp(self.purchase.till.clock(), UTC).date()
 
 
 class Current(Protocol):
@@ -134,20 +145,13 @@ async def opened(settings: Settings, open_ledger: OpenLedger = open_ledger) -> A
     async with AsyncExitStack() as stack:
         ledger = await open_ledger(settings)
         stack.push_async_callback(ledger.aclose)
-        node = Phoenixd(settings.phoenix_url, settings.secrets.phoenix_password)
-        stack.push_async_callback(node.aclose)
-        limits = settings.config.limits
-        upstream = Upstream(settings.upstream_urls, settings.secrets.upstream_keys, limits)
-        stack.push_async_callback(upstream.aclose)
-        feed = _feed(settings)
-        if feed is not None:
-            stack.push_async_callback(feed.aclose)
+        around = await stack.enter_async_context(surroundings(settings))
         wallet = _demo_wallet(settings)
         if wallet is not None:
             stack.push_async_callback(wallet.aclose)
         meter = AudioMeter()
         stack.push_async_callback(meter.aclose)
-        services = await _assembled(settings, ledger, node, upstream, feed, wallet, meter)
+        services = await _assembled(settings, ledger, around, wallet, meter)
         stack.push_async_callback(_given_back, services)
         with contextlib.suppress(LedgerUnavailable):
             await services.purchase.pauses.refresh(ledger)
@@ -168,18 +172,25 @@ def tell_what_is_not_sold(services: Services) -> None:
         log.warning("%s", ending)
 
 
+@asynccontextmanager
+async def surroundings(settings: Settings) -> AsyncGenerator[Surroundings]:
+    """Clients of all that others run; closed in the end. Nothing is asked of it yet."""
+    async with AsyncExitStack() as stack:
+        node = Phoenixd(settings.phoenix_url, settings.secrets.phoenix_password)
+        stack.push_async_callback(node.aclose)
+        upstream = Upstream(settings.upstream_urls, settings.secrets.upstream_keys, settings.config.limits)
+        stack.push_async_callback(upstream.aclose)
+        feed = _feed(settings)
+        if feed is not None:
+            stack.push_async_callback(feed.aclose)
+        yield Surroundings(node, upstream, feed or _fixed(settings), feed)
+
+
 async def _assembled(
-    settings: Settings,
-    ledger: Ledger,
-    node: LightningNode,
-    upstream: Upstream,
-    feed: BtcPriceFeed | None,
-    wallet: DemoWallet | None,
-    meter: AudioMeter,
+    settings: Settings, ledger: Ledger, around: Surroundings, wallet: DemoWallet | None, meter: AudioMeter
 ) -> Services:
-    config = settings.config
-    price = feed if feed is not None else _fixed(settings)
-    till = await _till(settings, ledger, node)
+    config, price, upstream = settings.config, around.price, around.upstream
+    till = await _till(settings, ledger, around.node)
     stop_loss, lease = StopLoss(config.stop_loss), till.lease
     with contextlib.suppress(LedgerUnavailable):  # until the lease job has one, no calls are taken
         await renewed(ledger, lease)
@@ -198,9 +209,9 @@ async def _assembled(
         settings=settings,
         catalog=sold,
         ledger=ledger,
-        node=node,
+        node=around.node,
         price=price,
-        feed=feed,
+        feed=around.feed,
         upstream=upstream,
         stop_loss=stop_loss,
         throttle=till.throttle,

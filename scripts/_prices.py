@@ -15,7 +15,7 @@ from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 from lib.config import Upstreams
 from lib.core import catalog, headers, schema
 from lib.core.catalog import NEAR_DAYS, Endpoint, Model, PriceBook
-from lib.core.money import Rate
+from lib.core.money import MILLION, Rate
 from lib.core.units import Unit
 from lib.core.usage import list_of, object_of
 
@@ -23,13 +23,24 @@ ASK_SECONDS = 15.0
 PAGES_MAX = 20
 OTHER_NAMES = {"gemini": "google", "xai": "x-ai"}
 """How genai-prices calls a provider where our configuration has another word."""
-KNOWN_UNITS = {
-    Unit.INPUT: "input_mtok",
-    Unit.CACHED_INPUT: "cache_read_mtok",
-    Unit.CACHE_WRITE: "cache_write_mtok",
-    Unit.OUTPUT: "output_mtok",
+TOKENS, CHARACTERS, HOURS_OF_SOUND, THOUSAND_CALLS = "_mtok", "_mchars", "_hours", "_kcount"
+"""How genai-prices ends the name of a price, by what it is a price of."""
+UNITS_IN = {TOKENS: MILLION, CHARACTERS: MILLION, HOURS_OF_SOUND: 3_600, THOUSAND_CALLS: 1_000}
+"""Units of ours in each."""
+KNOWN_AS = {
+    Unit.INPUT: ("input_mtok",),
+    Unit.CACHED_INPUT: ("cache_read_mtok", "cache_image_read_mtok"),
+    Unit.CACHE_WRITE: ("cache_write_mtok",),
+    Unit.IMAGE_INPUT: ("input_image_mtok",),
+    Unit.OUTPUT: ("output_mtok", "output_image_mtok", "output_audio_mtok"),
+    Unit.SECOND: ("audio_hours", "input_audio_hours"),
+    Unit.CHARACTER: ("input_mchars",),
+    Unit.CALL: ("requests_kcount",),
 }
-HOURS = 24
+"""Its prices of what we bill as one unit: the dearest must be covered."""
+ALWAYS_PRICED = frozenset({Unit.INPUT, Unit.OUTPUT, Unit.SECOND, Unit.CHARACTER, Unit.CALL})
+"""Units that cost something wherever they are billed; the others may have no price of their own."""
+HOURS_A_DAY = 24
 """Of one day: some providers ask more at some hours."""
 
 
@@ -54,7 +65,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One price of a model, in USD per million."""
+    """One price of a model, in USD per million units."""
 
     api: str
     path: str
@@ -92,9 +103,10 @@ def report(config: schema.Config, now: dt.datetime) -> Report:
             for model, rules in zip(endpoint.models.values(), endpoint.rules.models, strict=True):
                 place = (api.name, endpoint.rules.path, model.id)
                 known = _known(api.name, model.id)
-                found = list(_rows(place, model, known, now, _billed_units(endpoint)))
+                found = list(_rows(place, model, known, now, _billed_units(endpoint, model)))
                 rows += found
                 findings += _of_prices(place, rules, found, known)
+                findings += _of_what_is_not_compared(place, rules, found, known)
                 findings += _of_life(place, model.shutdown, now.date())
                 findings += _of_caps(place, endpoint, model)
     return Report(rows, findings)
@@ -107,9 +119,14 @@ def _known(api: str, model: str) -> ModelInfo | None:
         return None
 
 
-def _billed_units(endpoint: Endpoint) -> frozenset[Unit]:
-    """What an endpoint bills of what genai-prices knows: where nothing is written, output costs nothing."""
-    return frozenset(KNOWN_UNITS) - (frozenset() if endpoint.protocol.writes else {Unit.OUTPUT})
+def _billed_units(endpoint: Endpoint, model: Model) -> frozenset[Unit]:
+    """What is billed of what genai-prices may know: output only of what writes, draws or speaks."""
+    unbilled: set[Unit] = set()
+    if not (endpoint.protocol.writes or model.images or model.speech):
+        unbilled.add(Unit.OUTPUT)
+    if not model.vision:
+        unbilled.add(Unit.IMAGE_INPUT)
+    return frozenset(KNOWN_AS) - unbilled
 
 
 def _rows(
@@ -117,12 +134,13 @@ def _rows(
 ) -> Iterator[Row]:
     if model.bought is None:
         return
-    prices = [known.get_prices(now + dt.timedelta(hours=hour)) for hour in range(HOURS)] if known else []
+    prices = [known.get_prices(now + dt.timedelta(hours=hour)) for hour in range(HOURS_A_DAY)] if known else []
     for long in (False, True) if model.bought.long else (False,):
         for unit, rate in _rates(model.bought, long=long).items():
             if unit in units:
                 sold = _rates(model.sold, long=long)[unit] if model.sold else None
-                dearest = _dearest(prices, KNOWN_UNITS[unit], model.bought.long_above + 1 if long else 0)
+                names = _names_of(unit, model)
+                dearest = _dearest(prices, names, model.bought.long_above + 1 if long else 0)
                 usd = sold.usd_per_million() if sold else None
                 yield Row(*place, unit.value, rate.usd_per_million(), usd, dearest, long)
 
@@ -131,10 +149,20 @@ def _rates(book: PriceBook, *, long: bool) -> Mapping[Unit, Rate]:
     return book.long if long and book.long is not None else book.rates
 
 
-def _dearest(prices: list[ModelPrice], name: str, tokens: int) -> Decimal | None:
-    """The price of a unit at the dearest hour; None where it has none of its own."""
-    found = [price for price in (_at(getattr(price, name, None), tokens) for price in prices) if price is not None]
-    return max(found, default=None)
+def _names_of(unit: Unit, model: Model) -> tuple[str, ...]:
+    """What a unit of this model may be: only what reads images caches them, and only what draws writes them."""
+    images = model.images if unit is Unit.OUTPUT else model.vision
+    return tuple(name for name in KNOWN_AS[unit] if images or "_image_" not in name)
+
+
+def _dearest(prices: list[ModelPrice], names: tuple[str, ...], tokens: int) -> Decimal | None:
+    """The price of a million units, by the dearest of these names at the dearest hour; None where there is none."""
+    known = ((name, _at(getattr(price, name, None), tokens)) for price in prices for name in names)
+    return max((asked * MILLION / _units_in(name) for name, asked in known if asked is not None), default=None)
+
+
+def _units_in(name: str) -> int:
+    return next(units for end, units in UNITS_IN.items() if name.endswith(end))
 
 
 def _at(price: Decimal | TieredPrices | None, tokens: int) -> Decimal | None:
@@ -161,12 +189,32 @@ def _of_prices(
             yield Finding(Level.FAULT, *place, what)
 
 
+def _of_what_is_not_compared(
+    place: tuple[str, str, str], rules: schema.Model, rows: list[Row], known: ModelInfo | None
+) -> Iterator[Finding]:
+    """What must be compared by hand: units that genai-prices has no price of, and what is no price."""
+    if known is not None:
+        for row in rows:
+            if row.known is None and row.unit in ALWAYS_PRICED and not row.long:
+                yield Finding(Level.NOTE, *place, f"{row.unit}: not compared, genai-prices has no price for it")
+    if rules.images is not None:
+        yield Finding(Level.NOTE, *place, "how many tokens an image is: not compared, genai-prices does not say")
+    if rules.speech is not None:
+        yield Finding(Level.NOTE, *place, "how many tokens a character is: not compared, genai-prices does not say")
+    if rules.flat is None:
+        return
+    if rules.flat.usd is not None and rules.per_call is not None and rules.flat.usd < rules.per_call:
+        yield Finding(Level.FAULT, *place, f"sold flat at {rules.flat.usd} USD, and costs {rules.per_call} a call")
+    elif rules.tokens is not None or (rules.flat.sats is not None and rules.per_call):
+        yield Finding(Level.NOTE, *place, "sold at a flat price: what a call costs us is not compared with it")
+
+
 def _of_life(place: tuple[str, str, str], shutdown: dt.date | None, today: dt.date) -> Iterator[Finding]:
     if shutdown is None:
         return
     days = (shutdown - today).days
     if days <= 0:
-        yield Finding(Level.FAULT, *place, f"ended on {shutdown}: take it out")
+        yield Finding(Level.WARNING, *place, f"ended on {shutdown} and is not sold: take it out")
     elif days <= NEAR_DAYS:
         yield Finding(Level.WARNING, *place, f"ends on {shutdown}, in {days} days")
 
@@ -177,7 +225,7 @@ def _of_caps(place: tuple[str, str, str], endpoint: Endpoint, model: Model) -> I
         yield Finding(Level.FAULT, *place, "writes without a cap: give request.output_cap and default_max_output")
 
 
-def ask(shop: Upstreams, *, also_without_key: bool = False) -> Iterator[Finding]:
+def ask(shop: Upstreams, today: dt.date, *, also_without_key: bool = False) -> Iterator[Finding]:
     """Compare our models with each upstream's own list of those alive. Asks the APIs whose key is set, or all."""
     for name, api in shop.config.apis.items():
         if name not in shop.keys and not also_without_key:
@@ -192,7 +240,8 @@ def ask(shop: Upstreams, *, also_without_key: bool = False) -> Iterator[Finding]
             continue
         for endpoint in api.endpoints:
             for model in endpoint.models:
-                yield from _beside(listed, (name, endpoint.path, model.id), model)
+                if model.shutdown is None or today < model.shutdown:
+                    yield from _beside(listed, (name, endpoint.path, model.id), model)
 
 
 def _listed(api: schema.Api, url: str, key: str) -> dict[str, dt.date | None]:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from lib.demo.parts import demo_parts
-from tests.world import ROOT, environment
+from tests.faults.bad_tls import self_signed
+from tests.world import ROOT, environment, opened_world
 
 
 async def check(env: dict[str, str]) -> tuple[int, str]:
@@ -63,6 +64,19 @@ async def test_each_missing_part_is_named(tmp_path: Path):
     assert "answered 401" in said
     assert "FAULT the node at http://127.0.0.1:9" in said
     assert "sk-wrong" not in said
+
+
+async def test_beside_a_running_server_all_but_its_ledger_is_checked(tmp_path: Path):
+    """As SETUP_GUIDE.md asks after the first deploy: the ledger is in use, a bad certificate is found all the same."""
+    async with opened_world(tmp_path / "shop") as world, self_signed(tmp_path) as url:
+        env = environment(world.parts, tmp_path / "shop")
+        code, said = await check(env | {"OPENAI_BASE_URL": url})
+
+    assert code == 1
+    assert "note  the ledger is in use by a running server" in said
+    assert "is phoenixd" in said
+    assert f"FAULT openai: GET {url}/models failed: its certificate is bad (self-signed certificate)" in said
+    assert "ok    anthropic: upstream accepts our key" in said
 
 
 async def test_what_was_never_set_is_said_first(tmp_path: Path):

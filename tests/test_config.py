@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
+import tempfile
 from decimal import Decimal
 from pathlib import Path
 
@@ -163,6 +166,21 @@ def test_secrets_come_from_a_file_that_only_its_owner_reads(tmp_path: Path):
     secrets.chmod(0o640)
     with pytest.raises(ConfigError, match=r"chmod 600 \.env\.secrets"):
         config.read(environ, tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_who_may_not_read_the_secrets_is_told_whose_they_are():
+    """An operator who forgot `runuser` reads one sentence, no traceback."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory).chmod(0o755)
+        secrets = Path(directory) / ".env.secrets"
+        secrets.touch(mode=0o600)
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            with pytest.raises(ConfigError, match=r"\.env\.secrets belongs to root: say it as that user"):
+                config.read_ledger({}, Path(directory))
+        finally:
+            os.seteuid(0)
 
 
 def test_the_demo_reads_no_secrets_file(tmp_path: Path):

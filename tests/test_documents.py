@@ -20,6 +20,11 @@ TESTS = {
     if path != Path(__file__) and "node_modules" not in path.parts
 }
 
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+OF_THE_FIRST_OUTLINE = {"lib/phoenix.py", "lib/topup_store.py", "lib/used_hashes.py"}
+NAMED_PATH = re.compile(r"`\.?/?((?:lib|scripts|deploy|docs|tests|frontend/src)/[\w./-]+)`")
+
 
 @pytest.mark.parametrize("code", list(Code), ids=lambda code: code.code)
 def test_every_error_is_documented_and_provoked(code: Code):
@@ -67,3 +72,34 @@ def test_the_guide_s_marked_blocks_are_run():
     assert (
         "secrets, deploy, check, sale, backup = run_by_tests()" in (ROOT / "tests/deploy/test_over_ssh.py").read_text()
     )
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_and_path_leads_somewhere(page: Path):
+    """A link's file and heading are there, and so is every file of ours that a page names."""
+    text = page.read_text()
+    places = [((page.parent / name) if name else page, anchor) for name, anchor in LINK.findall(text)]
+
+    assert [str(place) for place, _ in places if not place.exists()] == []
+    assert [anchor for place, anchor in places if anchor and anchor not in anchors(place)] == []
+    gone = [
+        name for name in NAMED_PATH.findall(text) if not (ROOT / name).exists() and name not in OF_THE_FIRST_OUTLINE
+    ]
+    assert page.name == "WORKLOG.md" or gone == []
+
+
+def test_the_map_names_every_module():
+    """docs/architecture.md has each file and folder of lib, and each file of lib/core; what it names is there."""
+    shown = (ROOT / "docs" / "architecture.md").read_text().split("```")[1]
+    paths = [path for folder in (ROOT / "lib", ROOT / "lib" / "core") for path in folder.iterdir()]
+    there = {f"{path.name}/" if path.is_dir() else path.name for path in paths if not path.name.startswith("_")}
+
+    assert {name for name in there if name not in shown} == set()
+    named = set(re.findall(r"^ +([a-z_0-9]+\.py) ", shown, re.MULTILINE))
+    assert {name for name in named if not list((ROOT / "lib").rglob(name))} == set()

@@ -78,8 +78,11 @@ async def resume(shop: Shop, what: tuple[str, str | None]) -> Done:
 
 
 async def back_up(data_dir: Path, target: Path) -> Done:
-    """Copy a SQLite ledger. Raises FileExistsError and LedgerUnavailable."""
-    differences = await asyncio.to_thread(backup.back_up, data_dir / LEDGER_FILE, target)
+    """Copy a SQLite ledger. Raises OSError and LedgerUnavailable."""
+    try:
+        differences = await asyncio.to_thread(backup.back_up, data_dir / LEDGER_FILE, target)
+    except FileExistsError:
+        return Done(done=False, what=f"{target} exists: a backup never overwrites")
     size = target.stat().st_size  # noqa: ASYNC240 - of a file that was just written
     found = "; ".join(differences) or "its audit finds no difference"
     return Done(done=not differences, what=f"{target}: {size:,} bytes; {found}")

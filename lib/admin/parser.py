@@ -12,6 +12,7 @@ from lib.core.money import Msat, Sat
 
 PAYMENT_HASH_HEX = re.compile(r"[0-9a-f]{64}")
 AMOUNT = re.compile(r"([0-9]{1,16})(sat|msat)")
+ACCOUNT = "its id, as `payment` and `request` tell it"
 DAYS_MAX_COUNT = 36_500
 ROWS_MAX_COUNT = 1_000
 DESCRIPTION = """\
@@ -25,59 +26,71 @@ def parser() -> argparse.ArgumentParser:
     asked = argparse.ArgumentParser(
         description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    asked.add_argument("--json", action="store_true", help="one JSON document instead of text")
+    _or_in_json(asked)
     commands = asked.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _questions(commands.add_parser)
-    _orders(commands.add_parser)
+
+    def command(name: str, says: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=says, description=f"{says[0].upper()}{says[1:]}.", epilog=EPILOG)
+        _or_in_json(made)
+        return made
+
+    _questions(command)
+    _orders(command)
     return asked
 
 
-def _questions(command: Callable[..., argparse.ArgumentParser]) -> None:
-    command("status", help="server, ledger, node, and what waits for you")
-    owed = command("owed", help="what is owed against what the node has, and what is safe to sweep")
+def _or_in_json(asked: argparse.ArgumentParser) -> None:
+    """Before the command or behind it: set if it was asked for, absent otherwise."""
+    said = "one JSON document instead of text"
+    asked.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=said)
+
+
+def _questions(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    command("status", "server, ledger, node, and what waits for you")
+    owed = command("owed", "what is owed against what the node has, and what is safe to sweep")
     owed.add_argument(
         "--reserve", type=amount, default=Msat.ZERO, metavar="AMOUNT", help="leave so much more: 50000sat"
     )
-    earnings = command("earnings", help="charges, upstream's cost and margin of calls that ended")
+    earnings = command("earnings", "charges, upstream's cost and margin of calls that ended")
     earnings.add_argument("--days", type=days, default=30, help="so many days by UTC, today included (default 30)")
     earnings.add_argument("--by", choices=("day", "api", "endpoint", "model"), default="day", help="default: day")
-    payment = command("payment", help="the whole story of a payment")
+    payment = command("payment", "the whole story of a payment")
     payment.add_argument("hash", type=payment_hash, help="its payment hash; never ask a buyer for the preimage")
-    request = command("request", help="the whole story of a request")
+    request = command("request", "the whole story of a request")
     request.add_argument("id", help="its X-Request-Id, as req_…")
-    account = command("account", help="an account: owners, payments, history, calls")
-    account.add_argument("account", help="its id, as `payment` and `request` tell it")
+    account = command("account", "an account: owners, payments, history, calls")
+    account.add_argument("account", help=ACCOUNT)
     for story in (payment, request, account):
         story.add_argument("--rows", type=rows, default=20, help="so many entries and calls (default 20)")
-    command("keys", help="what is owed under each root key: one with nothing may be retired")
-    command("paused", help="what is not sold now")
-    command("audit", help="recompute every balance; the same as scripts/audit")
+    command("keys", "what is owed under each root key: one with nothing may be retired")
+    command("paused", "what is not sold now")
+    command("audit", "recompute every balance; the same as scripts/audit")
 
 
-def _orders(command: Callable[..., argparse.ArgumentParser]) -> None:
-    adjust = command("adjust", help="add to a balance, or take from it, with a reason")
-    adjust.add_argument("account")
+def _orders(command: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    adjust = command("adjust", "add to a balance, or take from it, with a reason")
+    adjust.add_argument("account", help=ACCOUNT)
     change = adjust.add_mutually_exclusive_group(required=True)
     change.add_argument("--add", type=amount, metavar="AMOUNT", help="as 21sat or 1500msat")
     change.add_argument("--take", type=amount, metavar="AMOUNT", help="never more than is free")
-    freeze = command("freeze", help="stop an account; running calls settle")
-    freeze.add_argument("account")
-    unfreeze = command("unfreeze", help="take that back")
-    unfreeze.add_argument("account")
-    revoke = command("revoke", help="take the token from an account with nothing on it")
-    revoke.add_argument("account")
-    pause = command("pause", help="stop selling an API or a model, in every server within five seconds")
-    resume = command("resume", help="sell it again")
+    freeze = command("freeze", "stop an account; running calls settle")
+    freeze.add_argument("account", help=ACCOUNT)
+    unfreeze = command("unfreeze", "take that back")
+    unfreeze.add_argument("account", help=ACCOUNT)
+    revoke = command("revoke", "take the token from an account with nothing on it")
+    revoke.add_argument("account", help=ACCOUNT)
+    pause = command("pause", "stop selling an API or a model, in every server within five seconds")
+    resume = command("resume", "sell it again")
     for stop in (pause, resume):
-        stop.add_argument("what", type=sold, metavar="API[/MODEL]")
+        stop.add_argument("what", type=sold, metavar="API[/MODEL]", help="by their names in config.yaml: openai/gpt-4o")
     for reasoned in (adjust, freeze, pause):
         reasoned.add_argument("reason", help="for whoever looks later")
     for once in (adjust, revoke):
         once.add_argument("--op-id", default=None, help="of an attempt whose outcome was not told: repeats it safely")
-    backup = command("backup", help="copy the SQLite ledger while the server runs, and audit the copy")
+    backup = command("backup", "copy the SQLite ledger while the server runs, and audit the copy")
     backup.add_argument("file", type=Path, help="it must not exist")
-    restore = command("restore", help="put such a copy in the ledger's place; no server may run")
-    restore.add_argument("file", type=Path)
+    restore = command("restore", "put such a copy in the ledger's place; no server may run")
+    restore.add_argument("file", type=Path, help="as `backup` wrote it")
 
 
 def new_op_id(given: str | None) -> str:

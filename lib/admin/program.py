@@ -16,6 +16,7 @@ from lib.admin.parser import new_op_id, parser
 from lib.admin.questions import Shop
 from lib.admin.telling import as_json, as_text, plain
 from lib.config import ConfigError
+from lib.core import catalog
 from lib.core.place import InFile, Place
 from lib.lightning.phoenixd import Phoenixd
 from lib.store.ledger import AccountUnknown, LedgerNewerThanCode, LedgerOlderThanCode, LedgerUnavailable
@@ -26,11 +27,11 @@ from lib.store.watermark import PositionUnreadable
 
 NOT_DONE = (
     ConfigError,
-    FileExistsError,
     LedgerLocked,
     LedgerNewerThanCode,
     LedgerOlderThanCode,
     LedgerUnavailable,
+    OSError,
     PositionUnreadable,
     ValueError,
 )
@@ -39,6 +40,7 @@ NOT_DONE = (
 async def run(root: Path, arguments: list[str]) -> int:
     """Do what is asked and tell it; the exit code."""
     asked = parser().parse_args(arguments)
+    in_json = "json" in asked
     if hasattr(asked, "op_id"):
         asked.op_id = new_op_id(asked.op_id)
     try:
@@ -54,7 +56,7 @@ async def run(root: Path, arguments: list[str]) -> int:
         return _complain(str(error))
     if told is None:
         return _complain("nothing is known of it")
-    sys.stdout.write(_shown(told, in_json=asked.json) + "\n")
+    sys.stdout.write(_shown(told, in_json=in_json) + "\n")
     return 1 if isinstance(told, Done) and not told.done else 0
 
 
@@ -73,7 +75,7 @@ async def _done(asked: argparse.Namespace, root: Path) -> object:
         order = orders.back_up if asked.command == "backup" else orders.restore
         return await order(data_dir, asked.file)
     async with _opened(place, data_dir, root) as shop:
-        return await (_answer(asked, shop) if asked.command in QUESTIONS else _order(asked, shop))
+        return await (_answer(asked, shop) if asked.command in QUESTIONS else _order(asked, shop, root))
 
 
 QUESTIONS = frozenset({"status", "owed", "earnings", "payment", "request", "account", "keys", "paused", "audit"})
@@ -102,7 +104,7 @@ async def _answer(asked: argparse.Namespace, shop: Shop) -> object:
             return Done(done=not differences, what="\n".join(differences) or "no difference")
 
 
-async def _order(asked: argparse.Namespace, shop: Shop) -> Done:
+async def _order(asked: argparse.Namespace, shop: Shop, root: Path) -> Done:
     match asked.command:
         case "adjust":
             change = asked.add if asked.add is not None else -asked.take
@@ -114,9 +116,20 @@ async def _order(asked: argparse.Namespace, shop: Shop) -> Done:
         case "revoke":
             return await orders.revoke(shop, asked.op_id, asked.account)
         case "pause":
-            return await orders.pause(shop, asked.what, asked.reason)
+            return await orders.pause(shop, _in_catalog(asked.what, root), asked.reason)
         case _:
             return await orders.resume(shop, asked.what)
+
+
+def _in_catalog(what: tuple[str, str | None], root: Path) -> tuple[str, str | None]:
+    """What was named, if config.yaml has it: a slip would stop nothing and look as if it had. Raises ConfigError."""
+    api, model = what
+    models = catalog.build(config.read_upstreams(config.process_environment(), root).config).models()
+    if api not in (apis := sorted({name for name, _ in models})):
+        raise ConfigError(f"config.yaml has no API {api}; it has {', '.join(apis)}")
+    if model is not None and what not in models:
+        raise ConfigError(f"config.yaml has no model {model} of {api}")
+    return what
 
 
 @contextlib.asynccontextmanager

@@ -94,6 +94,8 @@ class Model:
     """What an image that it reads can cost."""
     forced: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Fields that upstream is sent for this model, whatever the buyer sent."""
+    fixed: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Fields that nobody chooses, with the one value that a buyer may say; None: none."""
     images: Mapping[str, Mapping[str, int]] | None = None
     """Output tokens of one drawn image, by quality and size."""
     speech: schema.Speech | None = None
@@ -129,6 +131,16 @@ class Endpoint:
     def only_model(self) -> Model | None:
         """What is sold where the body names no model: there must be no choice."""
         return next(iter(self.models.values())) if len(self.models) == 1 else None
+
+    def on_sale(self, today: date) -> list[Model]:
+        """The models that upstream still runs."""
+        return [model for model in self.models.values() if model.on_sale(today)]
+
+    def ended(self, today: date) -> date | None:
+        """The day on which its last model ended; None while one is left."""
+        if self.on_sale(today):
+            return None
+        return max((model.shutdown for model in self.models.values() if model.shutdown), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +280,7 @@ def _model(rules: schema.Model, terms: _Terms) -> Model:
         shutdown=rules.shutdown,
         vision=rules.vision,
         forced=rules.forced,
+        fixed=rules.fixed,
         images={quality: dict(row) for quality, row in rules.images.items()} if rules.images else None,
         speech=rules.speech,
         tokenizer=tokenizer(rules.tokenizer) if rules.tokenizer else None,

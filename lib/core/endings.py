@@ -23,4 +23,4 @@ class Ending(StrEnum):
     BROKEN = "broken"
     """Upstream died in the middle or sent an error in the stream: charged for what it visibly sent."""
     CUT = "cut"
-    """We cut the answer at the total or the size limit: charged as if upstream had died."""
+    """We cut the answer at a limit of time, and it is charged as if upstream had died, or at that of its size."""

@@ -59,7 +59,7 @@ class NotOurs(Exception):
 class RootKey:
     """One of the operator's root keys. `id` names it in macaroons without revealing it, and survives rotation."""
 
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     @property
     def id(self) -> bytes:

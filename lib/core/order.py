@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import jsonschema_rs
 import orjson
@@ -18,6 +18,7 @@ import orjson
 from lib.core.errors import ApiError, Code
 from lib.core.form_values import typed
 from lib.core.protocols.images import measured
+from lib.core.usage import object_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from lib.core.schema import Request
 
 SHOWN_MAX_CHARS = 80
+Rules: TypeAlias = "Mapping[str, Any]"
+"""JSON Schema of each field of a body."""
+CANDIDATE_BYTES = 120
+"""What a token takes of an answer that tells its log probability: its text, that number, and its bytes one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,8 @@ class Order:
     demand: Demand
     """What can be used beside the output."""
     digest: bytes
-    """Identifies the same call: API, path, parameters and the hashes of files, never raw bytes."""
+    """Identifies the same call: API, path, parameters, the hashes of files, and which answer the buyer sees; never raw
+    bytes."""
     unpacked: bool = False
     """The buyer gets the bytes that a stream's events carry, not the events."""
     attached: Attached | None = None
@@ -110,6 +116,7 @@ def _order(place: Place, fields: dict[str, Any], attached: Attached | None, *, t
         raise ApiError(Code.INVALID_FIELD_VALUE, rules.refused[name], param=name)
     _validate(endpoint, fields)
     model = _model(endpoint, fields, today)
+    _require_fixed(model, fields)
     endpoint.protocol.amend(fields)
     media = measured(endpoint.protocol.images(fields), model, size_of)
     if attached is not None:
@@ -118,19 +125,21 @@ def _order(place: Place, fields: dict[str, Any], attached: Attached | None, *, t
     answers = _integer(fields, rules.answers, default=1) if rules.answers else 1
     streaming = _streaming(endpoint, model, fields)
     parameters = _parameters(endpoint, model, fields, cap=cap, streaming=streaming)
+    _require_room(endpoint, parameters, answers * cap)
+    shows_usage, unpacked = endpoint.protocol.shows_usage(fields), endpoint.protocol.unpacks(model, fields)
     return Order(
         api=place.api,
         endpoint=endpoint,
         model=model,
         parameters=parameters,
         streaming=streaming,
-        shows_usage=endpoint.protocol.shows_usage(fields),
+        shows_usage=shows_usage,
         answers=answers,
         output_cap=cap,
         cap_is_ours=cap_is_ours,
         demand=endpoint.protocol.demand(model, parameters, media),
-        digest=_digest(place, parameters, attached),
-        unpacked=endpoint.protocol.unpacks(model, fields),
+        digest=_digest([place.api.name, endpoint.rules.path, parameters, shows_usage, unpacked], attached),
+        unpacked=unpacked,
         attached=attached,
     )
 
@@ -186,15 +195,15 @@ def _validate(endpoint: Endpoint, fields: dict[str, Any]) -> None:
     if unknown:
         name = unknown[0][:SHOWN_MAX_CHARS]
         raise ApiError(Code.INVALID_FIELD_VALUE, f"The field `{name}` is not sold here.", param=name)
-    raise _told(violations)
+    raise _told(violations, endpoint.rules.request.properties)
 
 
-def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
+def _violation(error: jsonschema_rs.ValidationError, rules: Rules) -> ApiError:
     param = _pointer(error.instance_path)
     kind = error.kind
     match kind:
         case jsonschema_rs.ValidationErrorKind.AnyOf() | jsonschema_rs.ValidationErrorKind.OneOfNotValid():
-            return _nearest(kind.context) or ApiError(
+            return _nearest(kind.context, rules) or ApiError(
                 Code.INVALID_FIELD_VALUE, f"`{param}` is of no form that is sold here.", param=param
             )
         case jsonschema_rs.ValidationErrorKind.Required():
@@ -207,12 +216,12 @@ def _violation(error: jsonschema_rs.ValidationError) -> ApiError:
             names = ", ".join(f"`{name[:SHOWN_MAX_CHARS]}`" for name in kind.unexpected)
             return ApiError(Code.INVALID_FIELD_VALUE, f"{names} in `{param}` is not sold here.", param=param)
         case jsonschema_rs.ValidationErrorKind.Enum():
-            return _one_of(param, _options(error))
+            return _one_of(param, _options(error), _why(error, rules))
         case _:
             return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` breaks the rule `{kind.name}`.", param=param)
 
 
-def _nearest(branches: list[list[jsonschema_rs.ValidationError]]) -> ApiError | None:
+def _nearest(branches: list[list[jsonschema_rs.ValidationError]], rules: Rules) -> ApiError | None:
     """What is wrong by the alternative that was meant: the one that got deepest, and of those with its label right."""
 
     def nearness(branch: list[jsonschema_rs.ValidationError]) -> tuple[bool, int]:
@@ -221,15 +230,25 @@ def _nearest(branches: list[list[jsonschema_rs.ValidationError]]) -> ApiError | 
     told = [branch for branch in branches if branch]
     if not told:
         return None
+    here = min(len(error.instance_path) for branch in told for error in branch)
+    told = [branch for branch in told if not _is_another_type(branch, here)] or told
     labels = [label for branch in told if (label := _label_of(branch))]
     if len(labels) == len(told) and len({tuple(label.instance_path) for label in labels}) == 1:
-        return _one_of(_pointer(labels[0].instance_path), [option for label in labels for option in _options(label)])
-    return _told(max(told, key=nearness))
+        options = [option for label in labels for option in _options(label)]
+        return _one_of(_pointer(labels[0].instance_path), options, _why(labels[0], rules))
+    return _told(max(told, key=nearness), rules)
 
 
-def _told(violations: list[jsonschema_rs.ValidationError]) -> ApiError:
+def _is_another_type(branch: list[jsonschema_rs.ValidationError], depth: int) -> bool:
+    """The value itself is no text where this alternative wants one, or no list: another alternative was meant."""
+    [first, *others] = branch
+    is_type = isinstance(first.kind, jsonschema_rs.ValidationErrorKind.Type)
+    return is_type and not others and len(first.instance_path) == depth
+
+
+def _told(violations: list[jsonschema_rs.ValidationError], rules: Rules) -> ApiError:
     """The one to tell: a wrong label explains the others."""
-    return _violation(_label_of(violations) or violations[0])
+    return _violation(_label_of(violations) or violations[0], rules)
 
 
 def _label_of(violations: list[jsonschema_rs.ValidationError]) -> jsonschema_rs.ValidationError | None:
@@ -242,9 +261,21 @@ def _options(error: jsonschema_rs.ValidationError) -> list[Any]:
     return list(error.kind.options) if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Enum) else []
 
 
-def _one_of(param: str, options: list[Any]) -> ApiError:
+def _why(error: jsonschema_rs.ValidationError, rules: Rules) -> str | None:
+    """What the rules say of the field, or of the nearest one around it that they say something of."""
+    said: str | None = None
+    at: Any = {"properties": rules}
+    for step in error.schema_path:
+        at = at[step]
+        words = object_of(at).get("description")
+        said = words if isinstance(words, str) else said  # else a field of this name
+    return said
+
+
+def _one_of(param: str, options: list[Any], why: str | None) -> ApiError:
     shown = ", ".join(json.dumps(option) if not isinstance(option, str) else option for option in options)
-    return ApiError(Code.INVALID_FIELD_VALUE, f"`{param}` must be one of: {shown}.", param=param)
+    told = f"`{param}` must be one of: {shown}"
+    return ApiError(Code.INVALID_FIELD_VALUE, f"{told}; {why}." if why else f"{told}.", param=param)
 
 
 def _is_label(error: jsonschema_rs.ValidationError) -> bool:
@@ -262,13 +293,29 @@ def _pointer(path: list[str | int]) -> str:
 def _model(endpoint: Endpoint, fields: dict[str, Any], today: date) -> Model:
     name = fields.get("model")
     model = endpoint.only_model if name is None else endpoint.models.get(name) if isinstance(name, str) else None
+    if ended := endpoint.ended(today):
+        message = f"Nothing is sold here any more: the provider ended the last model of this endpoint on {ended}."
+        raise ApiError(Code.MODEL_NOT_SUPPORTED, message, param="model")
     if model is None or not model.on_sale(today):
-        sold = ", ".join(model.id for model in endpoint.models.values() if model.on_sale(today))
-        raise ApiError(Code.MODEL_NOT_SUPPORTED, f"This model is not sold here. Sold: {sold}.", param="model")
+        why = f"`{model.id}` ended on {model.shutdown}." if model else "This model is not sold here."
+        sold = ", ".join(model.id for model in endpoint.on_sale(today))
+        raise ApiError(Code.MODEL_NOT_SUPPORTED, f"{why} Sold: {sold}.", param="model")
     return model
 
 
+def _require_fixed(model: Model, fields: dict[str, Any]) -> None:
+    """What upstream would refuse from this model is refused before it is paid."""
+    for name in model.fixed.keys() & fields.keys():
+        if fields[name] != model.fixed[name]:
+            message = f"`{model.id}` does not let you choose `{name}`: leave it out."
+            raise ApiError(Code.INVALID_FIELD_VALUE, message, param=name)
+
+
 def _output_cap(rules: Request, model: Model, fields: dict[str, Any]) -> tuple[int, bool]:
+    """The most tokens of each answer, and whether nobody asked for a cap.
+
+    Whoever allows more than we sell gets the most that we do: many clients send all that a model could ever write.
+    """
     if rules.output_cap is None:
         return 0, False
     given = {name: _integer(fields, name) for name in rules.output_cap.fields if fields.get(name) is not None}
@@ -277,10 +324,19 @@ def _output_cap(rules: Request, model: Model, fields: dict[str, Any]) -> tuple[i
     if len(set(given.values())) > 1:
         names = " and ".join(f"`{name}`" for name in given)
         raise ApiError(Code.INVALID_FIELD_VALUE, f"{names} differ: send one of them.", param=next(iter(given)))
-    name, cap = next(iter(given.items()))
-    if cap > model.max_output:
-        raise ApiError(Code.INVALID_FIELD_VALUE, f"`{name}` can be {model.max_output} at most.", param=name)
-    return cap, False
+    return min(next(iter(given.values())), model.max_output), False
+
+
+def _require_room(endpoint: Endpoint, parameters: Mapping[str, Any], tokens: int) -> None:
+    """An answer that is too large is delivered to nobody, and log probabilities are most of it. Raises ApiError."""
+    candidates = endpoint.protocol.candidates(parameters)
+    if tokens * candidates * CANDIDATE_BYTES > endpoint.rules.max_reply_bytes:
+        most = endpoint.rules.max_reply_bytes // (candidates * CANDIDATE_BYTES)
+        cap = endpoint.rules.request.output_cap
+        message = (
+            f"With `top_logprobs` of {candidates - 1} at most {most} tokens fit into all answers: send a lower cap."
+        )
+        raise ApiError(Code.INVALID_FIELD_VALUE, message, param=cap.inject if cap else None)
 
 
 def _integer(fields: dict[str, Any], name: str, default: int = 0) -> int:
@@ -310,7 +366,7 @@ def _parameters(
 ) -> dict[str, Any]:
     """What upstream is asked: the buyer's fields less what we drop, plus what we force."""
     rules = endpoint.rules.request
-    removed = {*rules.dropped, *rules.identity, "stream", "stream_options"}
+    removed = {*rules.dropped, *rules.identity, *model.fixed, "stream", "stream_options"}
     if rules.output_cap is not None:
         removed |= {*rules.output_cap.fields}
     parameters = {name: value for name, value in fields.items() if name not in removed and value is not None}
@@ -324,8 +380,7 @@ def _parameters(
     return parameters
 
 
-def _digest(place: Place, parameters: Mapping[str, Any], attached: Attached | None) -> bytes:
-    facts: list[Any] = [place.api.name, place.endpoint.rules.path, parameters]
+def _digest(facts: list[Any], attached: Attached | None) -> bytes:
     if attached is not None:
-        facts.append([(file.name, file.kind, file.sha256.hex()) for file in attached.files])
+        facts = [*facts, [(file.name, file.kind, file.sha256.hex()) for file in attached.files]]
     return hashlib.sha256(orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)).digest()

@@ -59,7 +59,8 @@ def parameters_of(endpoint: Endpoint) -> Iterator[Parameter]:
     request = endpoint.rules.request
     named = [*request.dropped, *request.forced, *request.identity]
     for name, rule in request.properties.items():
-        yield Parameter(name, *_treated(endpoint, name, rule))
+        treatment, words = _treated(endpoint, name, rule)
+        yield Parameter(name, treatment, "; ".join([words, *_where_fixed(endpoint, name)]))
         if name in named:
             continue
         for path, inner in _inside(name, rule):
@@ -87,12 +88,23 @@ def _treated(endpoint: Endpoint, name: str, rule: Rule) -> tuple[Treatment, str]
     cap = request.output_cap
     if cap is not None and name in cap.fields:
         sent = "" if name == cap.inject else f"; sent as `{cap.inject}`"
-        return Treatment.ALLOWED, f"{words}, up to the model's `max_output`{sent}"
+        return Treatment.ALLOWED, f"{words}; more than the model's `max_output` counts as that{sent}"
     if name == "model":
         return Treatment.ALLOWED, "one of the models in the catalog"
     if name in request.required:
         return Treatment.ALLOWED, f"required: {words}"
     return Treatment.ALLOWED, words
+
+
+def _where_fixed(endpoint: Endpoint, name: str) -> Iterator[str]:
+    """The models that let nobody choose this field."""
+    models: dict[str, list[str]] = {}
+    for model in endpoint.models.values():
+        if name in model.fixed:
+            only = model.fixed[name]
+            models.setdefault("left out" if only is None else f"left out or {_code(only)}", []).append(f"`{model.id}`")
+    for words, ids in models.items():
+        yield f"{words} with {', '.join(ids)}"
 
 
 def _inside(path: str, rule: Rule) -> list[tuple[str, str]]:

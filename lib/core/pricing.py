@@ -52,6 +52,8 @@ class Cost:
     """By how much the computed cost exceeded the ceiling."""
     upstream: UsdPicos | None
     """What upstream charges the operator; None if unknown."""
+    waived: UsdPicos = UsdPicos.ZERO
+    """The part of it that the buyer is spared, because our cap left its answer empty."""
 
 
 def ceiling(order: Order, price: BtcPrice) -> Msat:
@@ -133,10 +135,10 @@ def _metered_ceiling(order: Order, price: BtcPrice, output_cap: int) -> Msat:
 
 def cost(order: Order, reading: Reading, price: BtcPrice, limit: Msat) -> Cost:
     """What the buyer owes for an answer, as the table of endings says. `limit` is the hold's ceiling."""
-    owed, upstream = _owed(order, reading, price), _upstream(order, reading)
+    owed, upstream, waived = _owed(order, reading, price), _upstream(order, reading), _waived(order, reading)
     if owed > limit:
-        return Cost(limit, owed - limit, upstream)
-    return Cost(owed, Msat.ZERO, upstream)
+        return Cost(limit, owed - limit, upstream, waived)
+    return Cost(owed, Msat.ZERO, upstream, waived)
 
 
 def usage_as_json(order: Order, reading: Reading) -> str | None:
@@ -161,7 +163,7 @@ def _used(book: PriceBook, order: Order, reading: Reading) -> UsdPicos:
         visible = reading.visible_bytes // VISIBLE_BYTES_PER_TOKEN if order.protocol.writes else 0
         return _sum(_items({Unit.OUTPUT: visible + _made(order, reading), **beside}, book.rates))
     billed = usage.billed()
-    if order.cap_is_ours and reading.empty_by_cap:
+    if _left_empty(order, reading):
         billed |= dict.fromkeys(OUTPUTS, 0)
     return _sum(_items({**billed, **beside}, book.for_input(usage.input)))
 
@@ -176,6 +178,19 @@ def _upstream(order: Order, reading: Reading) -> UsdPicos | None:
     if Unit.INPUT in book.rates or not reading.answered:
         return None
     return _sum(_items(beside, book.rates))
+
+
+def _left_empty(order: Order, reading: Reading) -> bool:
+    """Our cap ended an answer, sold by its tokens, before the buyer had anything of it."""
+    return order.model.flat is None and order.cap_is_ours and reading.empty_by_cap
+
+
+def _waived(order: Order, reading: Reading) -> UsdPicos:
+    book, usage = order.model.bought, reading.usage
+    if book is None or usage is None or not _left_empty(order, reading):
+        return UsdPicos.ZERO
+    written = {unit: many for unit, many in usage.billed().items() if unit in OUTPUTS}
+    return _sum(_items(written, book.for_input(usage.input)))
 
 
 def _made(order: Order, reading: Reading) -> int:

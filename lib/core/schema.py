@@ -180,11 +180,14 @@ class Model(Strict):
     context: Positive | None = None
     """Tokens the model can read and write in all, where it counts tokens."""
     max_output: Count = 0
-    """The largest output cap a buyer may ask for, in tokens; 0 where nothing is written, as for embeddings."""
+    """The largest output cap, in tokens: a larger one counts as this. 0 where nothing is written, as for embeddings."""
     default_max_output: Count = 0
     """The output cap of a request that names none. Large enough for a reasoning model to answer."""
     forced: Json = {}
     """Fields sent upstream with this value for this model, beside what the endpoint forces."""
+    fixed: Json = {}
+    """Fields that this model lets nobody choose, each with the one value that a buyer may say; null: none. They are not
+    sent on."""
     shutdown: date | None = None
     """The day upstream turns the model off. From that day on it is not sold."""
 
@@ -351,8 +354,8 @@ class Endpoint(Strict):
     """The largest JSON body."""
     max_upload_bytes: Positive = 27_262_976
     """The largest form with its files."""
-    max_reply_bytes: Positive = 16_777_216
-    """The largest answer; a longer one is cut."""
+    max_reply_bytes: Positive = 33_554_432
+    """The largest answer; a longer one is cut. A streamed text that is cut so costs its usage all the same."""
     request: Request
     """The validation rules."""
     typical: Typical = Typical()
@@ -412,7 +415,7 @@ class Api(Strict):
     minimum_msat: Minimum = None
     """What a metered answer costs at least; default: the global one."""
     check_path: Annotated[str, Field(pattern=r"^(/[A-Za-z0-9/_.-]+)?$")] = "/models"
-    """What is asked for to learn whether our key works (GET); empty: nothing."""
+    """What is asked for once a minute to learn whether upstream is there and our key works (GET); empty: nothing."""
     not_sold: dict[Annotated[str, Field(pattern=r"^/v1/[a-z0-9/_-]+$")], str] = {}
     """Paths (and all below them) that people look for and we do not sell, each with the sentence that says why."""
     endpoints: Annotated[list[Endpoint], Field(min_length=1)]
@@ -491,8 +494,8 @@ class Limits(Strict):
     """To receive a request's body."""
     connect_seconds: Annotated[float, Field(gt=0)] = 10
     """To reach upstream."""
-    idle_seconds: Annotated[float, Field(gt=0)] = 120
-    """Between two pieces of a streamed answer."""
+    idle_seconds: Annotated[float, Field(gt=0)] = 600
+    """Between two pieces of a streamed answer. Models are silent while they think, and what is cut then nobody pays."""
     total_seconds: Annotated[float, Field(ge=600)] = 1_800
     """From sending a request upstream to the end of its answer, whether the buyer still listens or not."""
     slowest_tokens_per_second: Annotated[float, Field(gt=0)] = 20

@@ -28,6 +28,8 @@ class EventKind(Enum):
     ERROR = "error"
     DONE = "done"
     """It says nothing but that the answer is over."""
+    LATE = "late"
+    """It comes after the end of the answer, and so is no part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,6 @@ class Event:
     raw: bytes
     kind: EventKind
     payload: dict[str, Any] | None = None
-    name: bytes = b""
     last: bool = False
 
 
@@ -81,13 +82,13 @@ class StreamReader:
             last = not self.reading.complete
             self.reading.complete = True
             return Event(raw, EventKind.DONE, last=last)
+        if self.reading.complete:
+            return Event(raw, EventKind.LATE)
         payload = _json_object(data)
         if payload is None:
             return Event(raw, EventKind.TEXT)
-        was_complete = self.reading.complete
         kind = self._protocol.take(self.reading, payload)
-        name = field_of(raw, b"event") if kind is EventKind.USAGE else b""  # only what is written anew needs its name
-        return Event(raw, kind, payload, name, self.reading.complete and not was_complete)
+        return Event(raw, kind, payload, self.reading.complete)
 
 
 class BytesReader:

@@ -6,7 +6,7 @@ usage costs is decided in pricing.py from what the answer visibly holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from lib.core.units import Unit
@@ -82,6 +82,7 @@ class Reading:
     """What has been read of an answer so far."""
 
     usage: Usage | None = None
+    """The last that was believable. Some providers say in every event what was used so far."""
     visible_bytes: int = 0
     """UTF-8 bytes of generated text: content, reasoning, refusals, tool arguments."""
     complete: bool = False
@@ -90,6 +91,8 @@ class Reading:
     """Upstream sent an error instead of (the rest of) an answer."""
     finish_reasons: set[str] = field(default_factory=set[str])
     """Why each answer ended; `length` where the output cap ended it, whatever the protocol calls that."""
+    resumable: bool = False
+    """It holds thoughts, unreadable to the buyer, that another request can go on from."""
     answers: int | None = None
     """How many answers there are, where that is seen."""
     measured: dict[Unit, int] = field(default_factory=dict[Unit, int])
@@ -103,9 +106,15 @@ class Reading:
         return self.complete and not self.failed
 
     @property
+    def last_word(self) -> Reading:
+        """The same, without a usage that was said before upstream broke off: it was not the whole."""
+        ended = (self.complete or self.finish_reasons) and not self.failed
+        return self if ended else replace(self, usage=None)
+
+    @property
     def empty_by_cap(self) -> bool:
-        """Nothing visible, because the output cap was reached before the model spoke."""
-        return self.visible_bytes == 0 and self.finish_reasons == {"length"}
+        """Nothing of use, because the output cap was reached before the model spoke."""
+        return not self.visible_bytes and not self.resumable and self.finish_reasons == {"length"}
 
 
 def object_of(value: object) -> dict[str, Any]:

@@ -21,7 +21,9 @@ MODELS = (
     "claude-sonnet-5",
     "claude-sonnet-4-6",
     "claude-opus-5",
+    "claude-opus-4-8",
     "claude-haiku-4-5",
+    "claude-haiku-4-5-20251001",
 )
 
 

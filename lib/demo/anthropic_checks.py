@@ -43,7 +43,7 @@ PARAMETERS = frozenset(
         "top_p",
     ]
 )
-ROLES = frozenset({"user", "assistant"})
+ROLES = frozenset({"user", "assistant", "system"})
 KINDS = {
     400: "invalid_request_error",
     401: "authentication_error",

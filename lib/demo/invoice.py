@@ -126,7 +126,7 @@ def _features() -> Features:
 def _route_hint(node_id: str) -> RouteHint:
     """One hop through ACINQ; its channel id is 0xff and the last seven bytes of our own node id."""
     scid = b"\xff" + bytes.fromhex(node_id)[-7:]
-    block = int.from_bytes(scid[:3], signed=True)  # bolt11 packs the whole as a signed number, and reads it as it should
+    block = int.from_bytes(scid[:3], signed=True)  # bolt11 packs the whole as a signed number
     tx, output = int.from_bytes(scid[3:6]), int.from_bytes(scid[6:])
     hop = Route(
         public_key=ACINQ_MAINNET_NODE_ID,

@@ -13,7 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 from lib.demo.anthropic import Anthropic
 from lib.demo.compatible import DIALECTS, Compatible
 from lib.demo.exchange import Exchange, Refusal
+from lib.demo.journal import Journal
 from lib.demo.openai import OpenAI
+from lib.demo.scenario import Stage
 from lib.demo.search import Search
 from lib.demo.servers import drop_connection, finish_connection
 from lib.demo.stream import CutOff
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from lib.demo.exchange import Api
-    from lib.demo.journal import Entry, Journal
-    from lib.demo.scenario import Stage
+    from lib.demo.journal import Entry
+    from lib.demo.scenario import Running
 
 
 class UpstreamDoubles:
@@ -46,8 +48,7 @@ class UpstreamDoubles:
             return
         path = request.url.path
         api = next(api for api in self._apis if path.startswith(f"{api.prefix}/"))  # OpenAI's prefix is none
-        entry = self._arrived(api, request, body)
-        running = self._stage.arrive()
+        entry, running = self._arrived(api, request, body)
         entry.scenario = running.scenario.model_dump(mode="json", exclude_unset=True)
         if running.scenario.close_before_answer:
             await drop_connection(scope, receive)
@@ -62,8 +63,11 @@ class UpstreamDoubles:
         except TimeoutError:
             await drop_connection(scope, receive)
 
-    def _arrived(self, api: Api, request: Request, body: bytes) -> Entry:
-        return self._journal.arrived(
+    def _arrived(self, api: Api, request: Request, body: bytes) -> tuple[Entry, Running]:
+        """A call is written down and meets the scenario; who only looks at the models is neither told of nor hurt."""
+        is_call = request.method != "GET"
+        journal, stage = (self._journal, self._stage) if is_call else (Journal(), Stage())
+        entry = journal.arrived(
             method=request.method,
             path=request.url.path,
             query=request.url.query,
@@ -71,6 +75,7 @@ class UpstreamDoubles:
             headers=dict(request.headers),
             body=body,
         )
+        return entry, stage.arrive()
 
 
 def _is_authorized(api: Api, headers: Mapping[str, str]) -> bool:

@@ -6,6 +6,8 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from lib.store.ledger import LedgerUnavailable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,6 +22,16 @@ class LedgerLocked(Exception):
         """Name the directory, so that the operator sees which of two servers to stop or to move."""
         super().__init__(f"another process already uses the ledger in {directory}: one data directory, one server")
         self.directory = directory
+
+
+def make_ours(path: Path) -> None:
+    """Make the directory (0700) if need be. Raises LedgerUnavailable for root where it is another's."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if os.geteuid() == 0 and path.stat().st_uid != 0:
+        raise LedgerUnavailable(
+            f"{path} belongs to {path.owner()}: what root writes there would lock its server out. "
+            f"Say it as that user: runuser -u {path.owner()} -- COMMAND"
+        )
 
 
 class DataDirectory:
@@ -37,8 +49,11 @@ class DataDirectory:
 
     @staticmethod
     def claim(path: Path) -> DataDirectory:
-        """Make the directory (0700) and the database file (0600) if need be, and lock them. Raises LedgerLocked."""
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the directory (0700) and the database file (0600) if need be, and lock them.
+
+        Raises LedgerLocked, and LedgerUnavailable if it is somebody else's.
+        """
+        make_ours(path)
         lock = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

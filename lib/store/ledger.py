@@ -402,7 +402,7 @@ class Settlement:
     clamped: Msat | None = None
     """By how much the computed cost exceeded the ceiling, for the stop-loss."""
     loss: UsdPicos | None = None
-    """An upper bound on what upstream may bill for a call that nobody pays, for the stop-loss."""
+    """What upstream bills, or at most may, for a call or a part of it that nobody pays, for the stop-loss."""
     answer: Answer | None = None
     """Kept in the same step, under the hold's owner and `answer_name`, in place of an older one of that name."""
 
@@ -531,9 +531,10 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """What calls since some moment cost that nobody paid, for the stop-loss."""
+    """What calls since some moment cost, and how much of that nobody paid, for the stop-loss."""
 
     upstream_cost: UsdPicos
+    """What all calls cost the operator: at most, where upstream did not say."""
     by_account: dict[str, UsdPicos]
     """Clamped charges and unanswered calls, valued in dollars."""
     by_model: dict[tuple[str, str], UsdPicos]
@@ -663,6 +664,13 @@ class Ledger(OperatorsLedger, Protocol):
 
     async def note_left(self, hold_id: str) -> None:
         """The buyer has left this running call. Until it ends, the same order of the same owner is StillRunning."""
+        ...
+
+    async def kept_answer(self, owner: Owner, name: bytes, order_digest: bytes) -> Kept | KeyReused | None:
+        """What `hold` would find kept, for when nothing can be sold. None, too, for a frozen account.
+
+        `name` is the request's `answer_name`.
+        """
         ...
 
     async def drop_answer(self, owner: Owner, name: bytes) -> None:

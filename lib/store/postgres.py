@@ -36,6 +36,8 @@ if TYPE_CHECKING:
         ClaimOutcome,
         HoldOutcome,
         HoldRequest,
+        Kept,
+        KeyReused,
         Losses,
         Payment,
         Position,
@@ -249,6 +251,17 @@ class PostgresLedger(PostgresConsole):
     async def note_left(self, hold_id: str) -> None:
         """See `Ledger`."""
         await self._call("alb_note_left", p_hold=hold_id)
+
+    async def kept_answer(self, owner: Owner, name: bytes, order_digest: bytes) -> Kept | KeyReused | None:
+        """See `Ledger`."""
+        told = await self._call(
+            "alb_kept_answer",
+            p_owner_kind=owner.kind.value,
+            p_owner_digest=owner.digest,
+            p_name=name,
+            p_order_digest=order_digest,
+        )
+        return outcomes.of_recall(told)
 
     async def drop_answer(self, owner: Owner, name: bytes) -> None:
         """See `Ledger`."""

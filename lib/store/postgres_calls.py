@@ -22,6 +22,7 @@ of a jsonb have the same endings in their names.
     alb_adjust(p_op_id text, p_account text, p_amount_msat, p_reason text)
     alb_hold(p_owner_kind text, p_owner_digest, p_request jsonb)
     alb_settle(p_settlement jsonb)                     alb_note_left(p_hold text)
+    alb_kept_answer(p_owner_kind text, p_owner_digest, p_name, p_order_digest)
     alb_drop_answer(p_owner_kind text, p_owner_digest, p_name)
     alb_balance(p_owner_kind text, p_owner_digest)     alb_entries(p_account text, p_before bigint, p_limit int)
     alb_in_doubt(p_limit int)                          alb_newest_confirmed()
@@ -70,6 +71,7 @@ ANSWERED_THOUGH_GONE_BACK = SCANS | {
     "alb_position",
     "alb_accept_restored",
     "alb_balance",
+    "alb_kept_answer",
     "alb_entries",
     "alb_in_doubt",
     "alb_newest_confirmed",

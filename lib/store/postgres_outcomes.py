@@ -91,6 +91,17 @@ def of_rotation(told: values.Facts) -> RotateOutcome:
             return plain(told)
 
 
+def of_recall(told: values.Facts) -> Kept | KeyReused | None:
+    """Of the question whether an answer is kept."""
+    match told["outcome"]:
+        case "kept":
+            return _kept(told)
+        case "gone":
+            return None
+        case _:
+            return plain(told)
+
+
 def _kept(told: values.Facts) -> Kept:
     balance_msat = told["balance_msat"]
     return Kept(bytes.fromhex(told["sealed"]), None if balance_msat is None else Msat(balance_msat))

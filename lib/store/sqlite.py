@@ -51,6 +51,8 @@ if TYPE_CHECKING:
         ClaimOutcome,
         HoldOutcome,
         HoldRequest,
+        Kept,
+        KeyReused,
         Losses,
         Owed,
         Payment,
@@ -214,7 +216,7 @@ class SqliteLedger(SqliteConsole):
         arguments.require_token(token)
         arguments.require_token(new_token)
         if keep is not None:
-            return await self._writer.run(lambda db: sqlite_owners.rotate_and_keep(db, op_id, token, new_token, keep))
+            return await self._write(lambda db: sqlite_owners.rotate_and_keep(db, op_id, token, new_token, keep))
         return await self._write(lambda db: sqlite_owners.rotate(db, op_id, token, new_token))
 
     async def revoke(self, op_id: str, token: Owner) -> Revoked | Owed | Gone:
@@ -234,6 +236,10 @@ class SqliteLedger(SqliteConsole):
     async def note_left(self, hold_id: str) -> None:
         """See `Ledger`."""
         await self._write(lambda db: sqlite_answers.note_left(db, hold_id))
+
+    async def kept_answer(self, owner: Owner, name: bytes, order_digest: bytes) -> Kept | KeyReused | None:
+        """See `Ledger`."""
+        return await self._read(lambda db: sqlite_answers.of_owner(db, owner, name, order_digest))
 
     async def drop_answer(self, owner: Owner, name: bytes) -> None:
         """See `Ledger`."""

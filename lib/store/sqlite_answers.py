@@ -59,6 +59,16 @@ def find(db: sqlite3.Connection, owner: Owner, name: bytes, order_digest: bytes)
     return Kept(sealed, _msat(balance_msat)) if first_order == order_digest else KeyReused()
 
 
+def of_owner(db: sqlite3.Connection, owner: Owner, name: bytes, order_digest: bytes) -> Kept | KeyReused | None:
+    """The same, if the owner has an account that is not frozen."""
+    spendable = db.execute(
+        "SELECT 1 FROM owners JOIN accounts ON accounts.id = owners.account"
+        " WHERE kind = ? AND digest = ? AND frozen = 0",
+        (owner.kind, owner.digest),
+    ).fetchone()
+    return find(db, owner, name, order_digest) if spendable else None
+
+
 def keep_for_hold(db: sqlite3.Connection, hold_id: str, answer: Answer) -> None:
     """Keep the answer of a call, in place of an older one of its name."""
     db.execute(

@@ -65,6 +65,15 @@ SELECT
     (SELECT count(*) FROM kept_answers)
 """
 
+# Where upstream's cost is unknown the upper bound of the loss counts, and for an answer that was paid without its
+# usage, or was running when its server died, the most that it could have cost its buyer.
+_SPENT = """
+SELECT coalesce(sum(coalesce(upstream_cost_usd_picos, loss_usd_picos,
+    CASE WHEN ending IN ('unmetered', 'broken', 'cut', 'lapsed')
+        THEN ceiling_msat * (btc_price_usd_micros / 100000) END)), 0)
+FROM holds WHERE ended_at_us >= ?
+"""
+
 _NEWEST_ID = 2**63 - 1
 
 
@@ -163,12 +172,9 @@ def totals(db: sqlite3.Connection) -> Totals:
 
 
 def losses(db: sqlite3.Connection, within_seconds: float) -> Losses:
-    """A call whose upstream cost is unknown counts with the upper bound of its loss."""
+    """What calls cost, and each that nobody paid for in full."""
     since_us: int = db.execute("SELECT now_us() - ?", (round(within_seconds * _MICROS_PER_SECOND),)).fetchone()[0]
-    (cost_picos,) = db.execute(
-        "SELECT coalesce(sum(coalesce(upstream_cost_usd_picos, loss_usd_picos)), 0) FROM holds WHERE ended_at_us >= ?",
-        (since_us,),
-    ).fetchone()
+    (cost_picos,) = db.execute(_SPENT, (since_us,)).fetchone()
     by_account: defaultdict[str, UsdPicos] = defaultdict(lambda: UsdPicos.ZERO)
     by_model: defaultdict[tuple[str, str], UsdPicos] = defaultdict(lambda: UsdPicos.ZERO)
     for account, api, model, price, clamped_msat, loss_picos in db.execute(

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from lib.store.data_directory import make_ours
 from lib.store.ledger import LedgerWentBack, Position
 
 log = logging.getLogger(__name__)
@@ -79,8 +80,11 @@ class Watermark:
     """
 
     def __init__(self, directory: Path) -> None:
-        """Read what is remembered in the directory; it is made if need be. Raises PositionUnreadable."""
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Read what is remembered in the directory; it is made if need be.
+
+        Raises PositionUnreadable, and LedgerUnavailable if it is somebody else's.
+        """
+        make_ours(directory)
         self._directory = directory
         self._heights = {bytes.fromhex(file.stem.partition("-")[2]): _read(file) for file in _files(directory)}
         self._observed: bytes | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ EXPOSED_HEADERS = (
 )
 API_PREFIXES = ("/api/", "/topup", "/v1/", "/metrics", "/openapi.json", "/llms.txt", "/.well-known/")
 TOPUP_PAGE = "/topup"
+SLASHES = re.compile(r"/{2,}")
 PREFLIGHT_SECONDS = 86_400
 TELEMETRY_OFF = TelemetryConfig(tracing=False, metrics=False, logs=False, operation_spans=False, auto_configure=False)
 
@@ -81,10 +83,16 @@ class Shop(FastAPI):
     """Outside of every middleware: here `send` is still the server's own."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Note the connection that the answer takes."""
+        """Note the connection that the answer takes, and read its address as most people mean it."""
         if scope["type"] == "http":
             note_wire(scope, send)
+            scope["path"] = tidy(scope["path"])
         await super().__call__(scope, receive, send)
+
+
+def tidy(path: str) -> str:
+    """An address without doubled slashes and the last one: a client's base URL may end in a slash, its paths too."""
+    return SLASHES.sub("/", path).rstrip("/") or "/"
 
 
 class PaidFirst:
@@ -101,12 +109,14 @@ class PaidFirst:
             if place is not None:
                 await self._paid(place, services, scope, receive, send)
                 return
+            if scope["method"] == "HEAD" and (is_api(scope["path"]) or services.catalog.covers(scope["path"])):
+                scope = {**scope, "method": "GET"}  # the same answer; the server sends none of its body
         await self._app(scope, receive, send)
 
 
 def is_api(path: str) -> bool:
     """Whether an unknown address below it is 404 in JSON, never the web page."""
-    return path.startswith(API_PREFIXES)
+    return (path + "/").startswith(API_PREFIXES)
 
 
 def opens_page(scope: Scope) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,7 @@ from lib.core.units import Unit
 from lib.services import Services
 
 PER_TOKENS = 1_000_000
+EPOCH = "1970-01-01T00:00:00Z"
 
 
 def catalog_view(services: Services) -> dict[str, Any]:
@@ -47,20 +47,32 @@ def btc_price_view(priced: PricedAt | None) -> dict[str, Any] | None:
     }
 
 
-def models_view(services: Services, apis: Iterable[Api]) -> dict[str, Any]:
-    """`GET /v1/models`, in OpenAI's shape, from our own catalog: upstream's list is never shown."""
+def model_cards(services: Services, api: Api) -> list[dict[str, Any]]:
+    """What an API sells, each model once, from our own catalog: upstream's list is never shown.
+
+    A card has what OpenAI's SDKs read and what Anthropic's do. When a model was made is not known here.
+    """
     found: dict[str, dict[str, Any]] = {}
-    for api in apis:
-        for endpoint in api.endpoints.values():
-            for model in _on_sale(endpoint, services.today):
-                found[model.id] = {
-                    "id": model.id,
-                    "object": "model",
-                    "created": 0,
-                    "owned_by": api.name,
-                    "shutdown_date": _day(model.shutdown),
-                }
-    return {"object": "list", "data": list(found.values())}
+    for endpoint in api.endpoints.values():
+        for model in endpoint.on_sale(services.today):
+            found[model.id] = {
+                "id": model.id,
+                "object": "model",
+                "created": 0,
+                "owned_by": api.name,
+                "shutdown_date": _day(model.shutdown),
+                "type": "model",
+                "display_name": model.id,
+                "created_at": EPOCH,
+            }
+    return list(found.values())
+
+
+def model_list(cards: list[dict[str, Any]]) -> dict[str, Any]:
+    """`GET /v1/models`: all of them on one page."""
+    ids = [card["id"] for card in cards]
+    ends = {"first_id": ids[0], "last_id": ids[-1]} if ids else {"first_id": None, "last_id": None}
+    return {"object": "list", "data": cards, "has_more": False, **ends}
 
 
 def is_available(api: Api, services: Services) -> bool:
@@ -106,8 +118,9 @@ def _endpoint(api: Api, endpoint: Endpoint, services: Services, price: BtcPrice 
         "typical": rules.typical.model_dump(mode="json", exclude_none=True),
         "models": [
             _model(model, endpoint, price, paused=services.purchase.paused(api.name, model.id))
-            for model in _on_sale(endpoint, services.today)
+            for model in endpoint.on_sale(services.today)
         ],
+        "ended": _day(endpoint.ended(services.today)),
         "example": rules.example.model_dump(mode="json"),
     }
 
@@ -151,10 +164,6 @@ def _flat_price(model: Model, price: BtcPrice | None) -> list[dict[str, Any]]:
 def _price(unit: str, per: int, usd: str | None, msat: Msat | None) -> dict[str, Any]:
     sats = plain(Decimal(msat.value).scaleb(-3)) if msat else None
     return {"unit": unit, "per": per, "usd": usd, "msat": msat.value if msat else None, "sats": sats}
-
-
-def _on_sale(endpoint: Endpoint, today: date) -> list[Model]:
-    return [model for model in endpoint.models.values() if model.on_sale(today)]
 
 
 def _day(day: date | None) -> str | None:

@@ -91,6 +91,8 @@ class Endpoint(Shape):
     typical: dict[str, float]
     """What a typical call is: `input_tokens` it reads, `output_tokens` it writes, …"""
     models: list[Model]
+    ended: str | None
+    """The day on which the provider ended its last model: nothing can be bought here any more."""
     example: Example
 
 
@@ -213,20 +215,26 @@ class ErrorTable(Shape):
 
 
 class ModelCard(Shape):
-    """A model in OpenAI's shape."""
+    """A model as OpenAI's SDKs read it, and as Anthropic's do."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
     shutdown_date: str | None
+    type: Literal["model"]
+    display_name: str
+    created_at: str
 
 
 class ModelList(Shape):
-    """What an SDK's `models.list()` reads."""
+    """What an SDK's `models.list()` reads: one page."""
 
     object: Literal["list"]
     data: list[ModelCard]
+    has_more: Literal[False]
+    first_id: str | None
+    last_id: str | None
 
 
 class HealthPart(Shape):

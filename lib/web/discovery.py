@@ -130,17 +130,17 @@ then use the token as `Authorization: Bearer` or as the API key of an SDK.
 
 
 def _on_sale(services: Services) -> list[tuple[Api, Endpoint]]:
-    """What can be bought now: providers without our key are left out."""
+    """What can be bought now: providers without our key are left out, and endpoints without a living model."""
     apis = [api for api in services.catalog.apis.values() if services.settings.missing(api.name) is None]
-    return [(api, endpoint) for api in apis for endpoint in api.endpoints.values()]
+    endpoints = [(api, endpoint) for api in apis for endpoint in api.endpoints.values()]
+    return [(api, endpoint) for api, endpoint in endpoints if endpoint.ended(services.today) is None]
 
 
 def _typical(services: Services, endpoint: Endpoint) -> list[int]:
     """What a typical call costs on each model, in msat, cheapest first; empty while there is no price."""
     priced = services.price.current()
     price = priced.price if priced else None
-    models = [model for model in endpoint.models.values() if model.on_sale(services.today)]
-    found = [typical_msat(model, endpoint, price) for model in models]
+    found = [typical_msat(model, endpoint, price) for model in endpoint.on_sale(services.today)]
     return sorted(msat for msat in found if msat is not None)
 
 
@@ -153,7 +153,7 @@ def _manifest_price(services: Services, endpoint: Endpoint) -> dict[str, Any]:
 
 def _llms_line(services: Services, api: Api, endpoint: Endpoint) -> str:
     typical = _typical(services, endpoint)
-    models = ", ".join(model.id for model in endpoint.models.values() if model.on_sale(services.today))
+    models = ", ".join(model.id for model in endpoint.on_sale(services.today))
     costs = f" A typical call costs {_sats(typical[0])} to {_sats(typical[-1])} sats." if typical else ""
     return f"- `POST /{api.name}{endpoint.rules.path}` ({endpoint.rules.title}, {api.rules.title}): {models}.{costs}"
 

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 MAX_PRICE_HEADER = b"x-max-price-msat"
 PROOF_HEADER = b"x-payment-proof"
 MSAT_MAX_DIGITS = 16
+TOLD_TO_OWNERS = frozenset({Code.INSUFFICIENT_BALANCE, Code.PAYMENT_IN_PROGRESS, Code.ACCOUNT_FROZEN})
+"""What only a token that owns something can be told."""
 IDEMPOTENCY_HEADER = b"idempotency-key"
 IDEMPOTENCY_MAX_CHARS = 255
 
@@ -58,23 +60,26 @@ class PaidCalls:
 
     async def _serve(self, place: Place, services: Services, scope: Scope, receive: Receive, send: Send) -> None:
         paid = await _presented(services, scope)  # before the body is read: it decides the limits
-        if is_form(place, scope):
-            await _admit_upload(paid, services, scope)
-        async with opened_order(place, services, scope, receive, paying=not isinstance(paid, Unpaid)) as order:
-            limit = _max_price(scope)
-            if limit is not None:
-                services.purchase.refuse_above(order, limit)
-            if isinstance(paid, Unpaid):
-                raise await services.purchase.challenge(order, proof=wanted_proof(scope))
-            await self._sell(order, paid, services, scope, receive, send)
+        try:
+            if is_form(place, scope):
+                await _admit_upload(paid, services, scope)
+            async with opened_order(place, services, scope, receive, paying=not isinstance(paid, Unpaid)) as order:
+                if isinstance(paid, Unpaid):
+                    services.purchase.quote(order, _max_price(scope))  # nobody is asked for more than it would pay
+                    raise await services.purchase.challenge(order, proof=wanted_proof(scope))
+                await self._sell(order, paid, services, scope, receive, send)
+        except ApiError as error:
+            if isinstance(paid, Bearer):
+                await _count_a_stranger(paid, error, services, scope)
+            raise
 
     async def _sell(
         self, order: Order, paid: Proven | Bearer, services: Services, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        wish = Wish(request_id_of(scope), wanted_proof(scope), idempotency_of(scope), _max_price(scope))
         if self.running >= services.settings.config.limits.concurrent_calls:
             raise retry_after(Code.RATE_LIMITED, 1, "This server is busy.")
         self.running += 1
-        wish = Wish(request_id_of(scope), wanted_proof(scope), idempotency_of(scope))
         try:
             await _require_harmless(order, paid, services)
             async with Reservation(services.purchase, order, paid, wish) as held:
@@ -84,10 +89,6 @@ class PaidCalls:
                     return
                 async with services.upstream.open(order, held.alias) as reply:
                     await held.relay(reply, [(b"cache-control", b"no-store")])
-        except ApiError as error:
-            if error.code is Code.INVALID_TOKEN:
-                await count_unpaid(services, scope)
-            raise
         finally:
             self.running -= 1
 
@@ -168,7 +169,7 @@ async def _admit_upload(paid: Unpaid | Proven | Bearer, services: Services, scop
         case Unpaid():
             await count_unpaid_upload(services, scope)
         case Bearer():
-            await _require_known(paid, services, scope)
+            await services.purchase.balance(paid)
         case Proven():
             pass
 
@@ -180,6 +181,14 @@ async def _require_harmless(order: Order, paid: Proven | Bearer, services: Servi
     if isinstance(paid, Bearer):
         await services.purchase.balance(paid)
     await services.moderation.require_harmless(order)
+
+
+async def _count_a_stranger(token: Bearer, error: ApiError, services: Services, scope: Scope) -> None:
+    """A token is proven by its hold. Whoever did not get there, and owns nothing, is counted like who sends none."""
+    if error.code is Code.INVALID_TOKEN:
+        await count_unpaid(services, scope)
+    elif error.code not in TOLD_TO_OWNERS:
+        await _require_known(token, services, scope)
 
 
 async def _require_known(token: Bearer, services: Services, scope: Scope) -> None:

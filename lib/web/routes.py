@@ -10,9 +10,9 @@ from starlette.responses import Response
 from lib.core import credential
 from lib.core.errors import ApiError, Code
 from lib.services import Services
-from lib.web.catalog_view import catalog_view, models_view, moment
+from lib.web.catalog_view import catalog_view, model_cards, model_list, moment
 from lib.web.codings import packed
-from lib.web.contract import Catalog, Health, Live, ModelList
+from lib.web.contract import Catalog, Health, Live, ModelCard, ModelList
 from lib.web.contract_money import Balance, ErrorBody
 from lib.web.replies import NOT_STORED, Json, TellingRoute
 
@@ -33,12 +33,26 @@ async def get_catalog(request: Request) -> Response:
 @router.get("/v1/models", response_model=ModelList)
 @router.get("/{api}/v1/models", response_model=ModelList)
 async def get_models(request: Request) -> Json:
-    """What an API sells, or below `/v1` all of them, in OpenAI's shape."""
+    """What an API sells, below `/v1` the default one, as both OpenAI's SDKs and Anthropic's read it."""
+    return Json(model_list(_models_sold(request)))
+
+
+@router.get("/v1/models/{model:path}", response_model=ModelCard)
+@router.get("/{api}/v1/models/{model:path}", response_model=ModelCard)
+async def get_model(request: Request, model: str) -> Json:
+    """One of them. Its name may hold slashes."""
+    found = next((card for card in _models_sold(request) if card["id"] == model), None)
+    if found is None:
+        raise ApiError(Code.API_NOT_FOUND, "This model is not sold here.")
+    return Json(found)
+
+
+def _models_sold(request: Request) -> list[dict[str, Any]]:
     services, name = services_of(request), request.path_params.get("api")
-    if name is not None and name not in services.catalog.apis:
+    api = services.catalog.default if name is None else services.catalog.apis.get(name)
+    if api is None:
         raise ApiError(Code.API_NOT_FOUND)
-    apis = services.catalog.apis.values() if name is None else [services.catalog.apis[name]]
-    return Json(models_view(services, apis))
+    return model_cards(services, api)
 
 
 @router.get("/api/balance", response_model=Balance, responses={401: {"model": ErrorBody}})

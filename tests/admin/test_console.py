@@ -139,6 +139,31 @@ async def test_a_pause_reaches_the_running_server(anywhere: Console):
     assert (await anywhere.run("resume", "openai/gpt-4o-mini")).code == 1
 
 
+async def test_a_slip_of_a_name_pauses_nothing_and_says_so(console: Console):
+    """Otherwise an operator would believe that something is off sale that is not."""
+    api = await console.run("pause", "opnai", "why")
+    model = await console.run("pause", "openai/gpt-4o-mimi", "why")
+
+    assert (api.code, model.code) == (1, 1)
+    assert "has no API opnai; it has anthropic," in api.complained
+    assert "has no model gpt-4o-mimi of openai" in model.complained
+    assert await console.ask("paused") == []
+
+
+async def test_json_is_asked_for_before_or_behind_the_command(console: Console):
+    """Both orders are what people type."""
+    before, behind = await console.run("--json", "keys"), await console.run("keys", "--json")
+
+    assert before.code == 0 and before.said == behind.said
+
+
+async def test_a_backup_that_cannot_be_written_says_why(console: Console):
+    """One line, no traceback, and nothing is left."""
+    ended = await console.run("backup", "/nonexistent/copy")
+
+    assert ended.code == 1 and ended.complained.strip() == "[Errno 2] No such file or directory: '/nonexistent/copy'"
+
+
 async def until_status(console: Console, status: int) -> None:
     """The server has read the pauses: its job does so every few seconds."""
     async with asyncio.timeout(60):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 import uuid
 from pathlib import Path
@@ -48,6 +50,23 @@ async def test_a_copy_takes_the_ledgers_place(tmp_path: Path):
     assert totals.balance.value == 100
     with pytest.raises(LedgerWentBack):
         await SqliteBeside(data_dir).pause("openai", None, "an order is none either")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can do what belongs to others")
+async def test_root_changes_nothing_of_somebody_elses(tmp_path: Path):
+    """Files of root would lock the server out: the console says as whom to run it."""
+    data_dir, copy = tmp_path / "data", tmp_path / "copy"
+    await ledger_with(data_dir, 100)
+    backup.back_up(data_dir / LEDGER_FILE, copy)
+    shutil.chown(data_dir, "nobody")
+    before = set(data_dir.iterdir())
+    env = {"ALITTLEBITOFMONEY_DATA_DIR": str(data_dir)}
+
+    told = [await run("scripts/admin", *words, env=env) for words in (["restore", str(copy)], ["pause", "openai", "x"])]
+
+    assert [ended.code for ended in told] == [1, 1]
+    assert all("runuser -u nobody -- COMMAND" in ended.complained for ended in told)
+    assert set(data_dir.iterdir()) <= before
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all" * 100])

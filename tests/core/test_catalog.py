@@ -73,8 +73,9 @@ def test_a_model_is_sold_until_the_day_upstream_turns_it_off():
 
     assert refused.value.code is Code.MODEL_NOT_SUPPORTED
     assert refused.value.message is not None
+    assert refused.value.message.startswith("`gpt-4o-mini` ended on 2027-01-14. Sold: ")
     assert "gpt-5.4-mini" in refused.value.message
-    assert "gpt-4o" not in refused.value.message
+    assert "gpt-4.1" not in refused.value.message
 
 
 def test_what_ends_is_told_in_time():
@@ -92,6 +93,36 @@ def test_what_ends_is_told_in_time():
         f"anthropic/v1/messages: {shown} ended on 2027-01-14 and is not sold: take it out",
         example,
     ]
+
+
+def test_an_endpoint_ends_with_its_last_model():
+    """A buyer reads what has ended and when: one model while others live, or all there was."""
+    speech = SHOP.find("POST", "/openai/v1/audio/speech")
+    assert speech is not None
+    body = b'{"model":"tts-1","voice":"alloy","input":"a"}'
+
+    assert speech.endpoint.ended(date(2027, 1, 5)) is None
+    assert order.order_of(speech, body, today=date(2027, 1, 5), size_of=size_of).model.id == "tts-1"
+    assert speech.endpoint.ended(date(2027, 1, 6)) == date(2027, 1, 6)
+    for asked in (body, b'{"model":"x","voice":"alloy","input":"a"}'):
+        with pytest.raises(ApiError) as refused:
+            order.order_of(speech, asked, today=date(2027, 1, 6), size_of=size_of)
+        assert (refused.value.code, refused.value.param) == (Code.MODEL_NOT_SUPPORTED, "model")
+        assert refused.value.message == (
+            "Nothing is sold here any more: the provider ended the last model of this endpoint on 2027-01-06."
+        )
+
+
+def test_every_day_that_a_model_ends_leaves_the_rest_on_sale():
+    """On each of those days every endpoint has ended or sells its example."""
+    every = [endpoint for api in SHOP.apis.values() for endpoint in api.endpoints.values()]
+    days = {model.shutdown for endpoint in every for model in endpoint.models.values() if model.shutdown}
+    assert date(2026, 12, 1) in days
+
+    for day in days:
+        for endpoint in every:
+            shown = endpoint.models.get(str(endpoint.rules.example.model), endpoint.only_model)
+            assert endpoint.ended(day) or (shown is not None and shown.on_sale(day)), (day, endpoint.rules.path)
 
 
 def test_our_examples_use_models_that_live():

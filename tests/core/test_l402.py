@@ -128,6 +128,13 @@ def test_a_wrong_length_is_never_minted(payment_hash: bytes, nonce: bytes):
         l402.mint(KEY, LEDGER, payment_hash, FACTS, nonce)
 
 
+def test_no_secret_is_shown_by_what_holds_it():
+    """A root key forges every credential there is, so it must not get into a log with what it is part of."""
+    shown = f"{KEY!r} {[KEY]} {verified(minted())}"
+
+    assert repr(SECRET)[2:-1] not in shown and repr(PREIMAGE)[2:-1] not in shown
+
+
 def test_a_mint_reads_back():
     """What was promised is what is proven."""
     proven = verified(minted())

@@ -46,7 +46,7 @@ def taken(rule: dict[str, Any]) -> Any:
         return rule["enum"][0]
     if "properties" in rule:
         return {name: taken(inner) for name, inner in rule["properties"].items()}
-    return {"string": "x", "integer": 1, "number": 1, "boolean": False}[rule["type"]]
+    return {"string": "x", "integer": 1, "number": 1, "boolean": False, "object": dict[str, Any]()}[rule["type"]]
 
 
 def rows(place: Place, treatment: Treatment) -> list[Parameter]:
@@ -110,9 +110,13 @@ def test_what_is_dropped_forced_and_replaced_is_so(place: Place):
             "| `messages[].content[].image_url.url` | allowed | text; a data: URL of a PNG, JPEG, WEBP or GIF; an",
         ),
         (0, "| `tools[].type` | allowed | `function`, `custom` |"),
-        (0, "| `max_tokens` | allowed | a whole number, 1 or more, up to the model's `max_output`; sent as `max_compl"),
+        (
+            0,
+            "| `max_tokens` | allowed | a whole number, 1 or more; more than the model's `max_output` counts as that;",
+        ),
         (0, "| `temperature` | allowed | a number, 0 to 2 |"),
-        (0, "| `store` | forced | to `false`; taken: `false` |"),
+        (0, "| `messages[].audio` | allowed | `null`; audio is not sold |"),
+        (0, "| `store` | forced | to `false`; taken: `false`; nothing is stored |"),
     ],
 )
 def test_what_is_inside_of_a_field_is_told(place: int, row: str):

@@ -231,6 +231,17 @@ def test_a_response_that_only_thought_ended_by_its_cap() -> None:
     assert (nothing.empty_by_cap, something.empty_by_cap) == (True, False)
 
 
+@pytest.mark.parametrize(("sealed", "empty"), [("gAAAA", False), (None, True)])
+def test_thoughts_that_can_be_gone_on_from_are_an_answer(sealed: str | None, empty: bool) -> None:
+    """Else whoever asks for them sealed, and names no cap, would think for nothing, call after call."""
+    thought: dict[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed}
+    told = response("incomplete", **CUT, output=[thought])
+    whole = PROTOCOLS["responses"].read_whole(orjson.dumps(told), {})
+    streamed, _ = read(PROTOCOLS["responses"], event({"type": "response.incomplete", "response": told}) + b"\n\n")
+
+    assert (whole.empty_by_cap, streamed.empty_by_cap) == (empty, empty)
+
+
 READ: dict[str, Any] = {"input_tokens": 50, "cache_read_input_tokens": 20, "cache_creation_input_tokens": 30}
 START: dict[str, Any] = {
     "type": "message_start",

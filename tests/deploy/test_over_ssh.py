@@ -44,7 +44,7 @@ class Operator:
             "DEPLOY_SSH": self.sshd.command,
             "DEPLOY_PATH": str(self.machine.path),
             "DEPLOY_PORT": str(self.machine.port),
-            "DEPLOY_SERVICE_USER": self.machine.secrets_file.owner(),
+            "DEPLOY_SERVICE_USER": getpass.getuser(),
             "DEPLOY_SUPERVISOR": self.machine.supervisor,
             "DEPLOY_UNITS": str(self.machine.path / "units"),
         }
@@ -132,7 +132,12 @@ async def test_from_an_empty_server_to_a_roll_back(operator: Operator):
         f"http-password-limited-access={machine.parts.seller_limited_password}\n"
     )
     secrets, deploy, check, sale, backup = run_by_tests()
+    machine.secrets_file.unlink()
     await operator.paste(secrets)
+    made = machine.secrets_file.read_text()
+    with pytest.raises(AssertionError, match="cannot overwrite existing file"):
+        await operator.paste(secrets)
+    assert machine.secrets_file.read_text() == made
     assert f"PHOENIX_PASSWORD={machine.parts.seller_limited_password}\n" in machine.secrets_file.read_text()
     machine.secrets()  # the same, and where the doubles are
     assert "serves" in await operator.paste(deploy)

@@ -163,6 +163,13 @@ async def test_it_hides_the_metrics(shop: World):
     assert "error" not in answers[0].text[:1]
 
 
+async def test_it_tells_browsers_to_stay_with_tls(shop: World):
+    """For a year, also on what the server answers itself."""
+    answer = await shop.client.get("/api/health/live")
+
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+
+
 async def test_it_takes_a_long_credential(shop: World):
     """A header of 15 kB reaches the server, which answers for itself."""
     answer = await shop.client.post(CHAT, json=HELLO, headers={"Authorization": "Bearer " + "x" * HEADER_BYTES})

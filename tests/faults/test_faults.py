@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lib.jobs import LeaseKeeper
+from lib.jobs import LeaseKeeper, look_around
 from lib.store.ledger import LedgerUnavailable
 from lib.store.sqlite import SqliteLedger
 from tests.databases import shared
@@ -78,23 +79,23 @@ async def test_upstream_key_wrong(tmp_path: Path):
 
 
 async def test_certificate_of_upstream_bad(tmp_path: Path):
-    """Our key is not sent there; the buyer pays nothing."""
-    async with self_signed(tmp_path) as url, watched(tmp_path / "data", OPENAI_BASE_URL=url) as watch:
-        paid = await watch.world.buy()
+    """It is seen before anybody pays, and nobody is asked to; our key is not sent there, and who has paid keeps it."""
+    async with self_signed(tmp_path) as url, watched(tmp_path / "data") as watch:
+        paid, settings = await watch.world.buy(), watch.services.settings
+        await watch.world.reload(replace(settings, upstream_urls={**settings.upstream_urls, "openai": url}))
+        await look_around(watch.services)
 
+        watch.buyer("unpaid", await watch.world.ask())
+        watch.log("upstream openai cannot be reached", "certificate")
         watch.buyer("paid", await watch.world.ask(paid=paid))
 
-        watch.log("upstream openai is unreachable", "Certificate")
-        model = 'model="gpt-4o-mini",path="/v1/chat/completions"'
         await watch.metrics(
             **{
+                'up{part="upstream openai"}': 0,
                 'upstream_errors_total{api="openai",code="upstream_error"}': 1,
-                f'calls_total{{api="openai",ending="unreachable",{model}}}': 1,
             }
         )
-        account = (await watch.world.account(paid)).account
-        [call] = await watch.world.services.ledger.calls_of(account, 1)
-        await watch.console("call", "ending", command=("request", call.request_id))
+        await watch.console("server", "parts", "upstream openai", "detail")
         assert (await watch.world.account(paid)).balance == paid.amount
         watch.is_documented("certificate of upstream bad")
 

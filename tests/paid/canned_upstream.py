@@ -33,6 +33,8 @@ class CannedUpstream:
     content_type: str = SSE
     end: End = End.WELL
     requests: int = 0
+    looks: int = 0
+    """How often somebody only asked whether we are there."""
 
     def says(self, *pieces: bytes | asyncio.Event, end: End = End.WELL, content_type: str = SSE) -> None:
         """From the next request on."""
@@ -41,6 +43,10 @@ class CannedUpstream:
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer, one connection."""
         head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET "):
+            self.looks += 1
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+            return
         length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         await reader.readexactly(length)
         self.requests += 1

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,10 @@ async def test_a_refused_request_leaves_an_empty_ledger_empty(tmp_path: Path) ->
 async def test_an_unreachable_upstream_costs_nothing(tmp_path: Path) -> None:
     """502, nothing charged and no loss; the same credential buys the answer once upstream is back."""
     listener = bound_socket()
-    async with opened_world(tmp_path, {"OPENAI_BASE_URL": url_of(listener)}) as world:
-        paid = await world.buy()
+    async with opened_world(tmp_path) as world:
+        paid, settings = await world.buy(), world.services.settings
+        urls = {**settings.upstream_urls, "openai": url_of(listener)}
+        await world.reload(replace(settings, upstream_urls=urls))
 
         answers = [await world.ask(body, paid) for body in (HELLO, STREAM)]
 
@@ -168,12 +171,24 @@ async def test_an_unreachable_upstream_costs_nothing(tmp_path: Path) -> None:
         ({"status": 409}, 502, "upstream_error", {}),
         ({"status": 429, "retry_after": 7}, 429, "rate_limited", {"retry-after": "7"}),
         ({"status": 429, "retry_after": 86_400}, 429, "rate_limited", {"retry-after": "120"}),
+        ({"status": 429, "retry_after": "²"}, 429, "rate_limited", {"retry-after": "1"}),
         ({"status": 429}, 429, "rate_limited", {"retry-after": "1"}),
         ({"status": 500}, 502, "upstream_error", {}),
         ({"status": 503}, 502, "upstream_error", {}),
         ({"redirect": True}, 502, "upstream_error", {}),
     ],
-    ids=["400", "404", "409", "429", "429 for a day", "429 without a time", "500", "503", "redirect"],
+    ids=[
+        "400",
+        "404",
+        "409",
+        "429",
+        "429 for a day",
+        "429 for no number",
+        "429 without a time",
+        "500",
+        "503",
+        "redirect",
+    ],
 )
 @both_ways
 async def test_an_error_status_costs_nothing(
@@ -207,7 +222,7 @@ async def test_an_error_status_costs_nothing(
 async def test_trouble_with_our_key_is_not_the_buyers(shop: World, scenario: dict[str, Any]) -> None:
     """503 that does not say why; until somebody looks, nobody is asked to pay and upstream is left alone."""
     paid, invoices = await shop.buy(), await shop.invoices()
-    shop.parts.scenario(**scenario, times=1)
+    shop.parts.scenario(**scenario)
 
     answer = await shop.ask(paid=paid)
     later = [await shop.ask(), await shop.ask(paid=paid)]
@@ -217,11 +232,26 @@ async def test_trouble_with_our_key_is_not_the_buyers(shop: World, scenario: dic
         assert "www-authenticate" not in refused.headers
         assert not any(word in refused.text.lower() for word in ("key", "quota", "billing", "country"))
     assert [refused.headers["retry-after"] for refused in later] == ["30", "30"]
-    assert (len(shop.parts.journal()), await shop.invoices()) == (1, invoices)
+    asked = [entry for entry in shop.parts.journal() if entry["path"] == CHAT.removeprefix("/openai")]
+    assert (len(asked), await shop.invoices()) == (1, invoices)
     assert await books(shop, paid) == Books(["refused"], [], Decimal(0))
-    # a minute passes
+    # a minute passes, and upstream has come round
+    shop.parts.scenario()
     shop.services.upstream._refused_until.clear()  # pyright: ignore[reportPrivateUsage]
     await assert_still_good(shop, paid)
+
+
+async def test_a_forbidden_request_takes_nothing_off_sale(shop: World) -> None:
+    """Some providers answer 403 to what a request holds. With our key all is well, so others are served on."""
+    paid, other = await shop.buy(), await shop.buy()
+    shop.parts.scenario(status=403, error={"code": 403, "message": "The input was flagged"}, times=1)
+
+    flagged = await shop.ask(paid=paid)
+
+    assert (flagged.status_code, flagged.json()["error"]["code"]) == (400, "invalid_field_value")
+    assert flagged.json()["error"]["message"] == "The input was flagged"
+    assert (await shop.ask(paid=other)).status_code == 200
+    assert await books(shop, paid) == Books(["refused"], [], Decimal(0))
 
 
 async def test_a_refusal_is_passed_on_without_our_names(shop: World) -> None:
@@ -381,19 +411,26 @@ async def test_a_stream_shows_its_usage_and_its_price_to_who_asked(shop: World) 
     assert await books(shop, paid) == Books(["answered"], [("answered", 15)], Decimal(0))
 
 
-@pytest.mark.parametrize(("own_cap", "charge"), [({}, 2), ({"max_tokens": 100}, 80)], ids=["our cap", "own cap"])
+@pytest.mark.parametrize(
+    ("own_cap", "charge", "lost"),
+    [({}, 2, "0.0012288"), ({"max_tokens": 100}, 80, "0")],
+    ids=["our cap", "own cap"],
+)
 @both_ways
 async def test_an_empty_answer_cut_by_our_cap_costs_its_input_only(
-    shop: World, body: Mapping[str, Any], own_cap: dict[str, int], charge: int
+    shop: World, body: Mapping[str, Any], own_cap: dict[str, int], charge: int, lost: str
 ) -> None:
-    """The buyer did not choose that cap. Who did pays the reasoning: 8 × 0.195 + 100 × 0.78 = 79.56."""
+    """The buyer did not choose that cap. Who did pays the reasoning: 8 × 0.195 + 100 × 0.78 = 79.56.
+
+    What upstream takes for 2,048 tokens is counted as a loss, so that nobody can have it for nothing again and again.
+    """
     paid = await shop.buy({**body, "max_tokens": 2_048})
     shop.parts.scenario(reasoning_only=True)
 
     answer = await shop.ask({**body, **own_cap}, paid)
 
     assert answer.status_code == 200
-    assert await books(shop, paid) == Books(["answered"], [("answered", charge)], Decimal(0))
+    assert await books(shop, paid) == Books(["answered"], [("answered", charge)], Decimal(lost))
 
 
 # A price per call.
@@ -555,6 +592,43 @@ async def test_usage_counts_also_when_the_stream_dies_after_it(canned: CannedSho
     assert await books(canned.world, paid) == Books(["answered"], [("answered", 15)], Decimal(0))
 
 
+@pytest.mark.parametrize("end", [b"", event({"error": {"message": "gone"}})], ids=["dies", "error"])
+async def test_a_usage_so_far_is_not_the_last_word(canned: CannedShop, end: bytes) -> None:
+    """Some providers tell in every chunk what was used so far. Then an end in the middle is still one."""
+    paid = await canned.world.buy(STREAM)
+    so_far = {"prompt_tokens": 2_000, "completion_tokens": 2}
+    canned.upstream.says(*[text(CHUNK, usage=so_far)] * 5, end, end=End.CUT)
+
+    answer = await canned.world.ask(STREAM, paid)
+
+    assert_told_of_the_break(answer.text)
+    assert await books(canned.world, paid) == Books(["broken"], [("broken", 39)], Decimal(0))
+
+
+async def test_an_error_after_the_usage_is_still_an_error(canned: CannedShop) -> None:
+    """The answer failed, so only what it visibly holds is charged."""
+    paid = await canned.world.buy(STREAM)
+    canned.upstream.says(*[text(CHUNK)] * 5, text("", "stop"), used(2_000, 50), event({"error": {"message": "gone"}}))
+
+    answer = await canned.world.ask(STREAM, paid)
+
+    assert_told_of_the_break(answer.text)
+    assert await books(canned.world, paid) == Books(["broken"], [("broken", 39)], Decimal(0))
+
+
+@pytest.mark.parametrize("apart", [True, False], ids=["later", "in one piece"])
+async def test_what_follows_the_end_is_no_part_of_the_answer(canned: CannedShop, apart: bool) -> None:
+    """Neither an error nor another usage changes what a whole answer costs, and the buyer sees nothing of it."""
+    paid, late = await canned.world.buy(STREAM), [event({"error": {"message": "gone"}}), used(2_000, 2_000)]
+    whole = [text(CHUNK, "stop"), used(8, 17), DONE]
+    canned.upstream.says(*whole, *late) if apart else canned.upstream.says(b"".join([*whole, *late]))
+
+    answer = await canned.world.ask(STREAM, paid)
+
+    assert answer.text.endswith("data: [DONE]\n\n") and "error" not in answer.text
+    assert await books(canned.world, paid) == Books(["answered"], [("answered", 15)], Decimal(0))
+
+
 async def test_a_connection_that_dies_after_done_broke_nothing(canned: CannedShop) -> None:
     """The answer was complete: no error is appended to it."""
     paid = await canned.world.buy(STREAM)
@@ -701,11 +775,11 @@ async def test_half_a_plain_answer_at_the_total_limit_costs_nothing(tmp_path: Pa
         assert (closed.endings, closed.charges, closed.lost_usd > 0) == (["unanswered"], [], True)
 
 
-SMALL_REPLIES = ("max_reply_bytes: 16777216", "max_reply_bytes: 10000")
+SMALL_REPLIES = ("max_reply_bytes: 33554432", "max_reply_bytes: 10000")
 
 
-async def test_a_stream_is_cut_at_the_size_limit(tmp_path: Path) -> None:
-    """As if upstream had died: what came before the piece that was too much, 39 msat."""
+async def test_a_stream_beyond_the_size_limit_is_cut_and_costs_its_usage(tmp_path: Path) -> None:
+    """Nobody gets what fits, and all that was read for it, by asking for too much: 8 × 0.195 + 2,000 × 0.78."""
     gate = asyncio.Event()
     async with canned_upstream() as upstream:
         env = {"OPENAI_BASE_URL": upstream.url, **changed_config(tmp_path, *SMALL_REPLIES)}
@@ -721,7 +795,22 @@ async def test_a_stream_is_cut_at_the_size_limit(tmp_path: Path) -> None:
                 rest = await call.until(b"0\r\n\r\n")
 
             assert b'"code":"upstream_error"' in rest and b"[DONE]" not in rest and b"yyy" not in rest
-            assert await books(world, paid) == Books(["cut"], [("cut", 39)], Decimal(0))
+            assert await books(world, paid) == Books(["cut"], [("cut", 1_562)], Decimal(0))
+            assert (await world.services.ledger.totals()).kept_answers == 0
+
+
+async def test_a_stream_beyond_the_size_limit_that_says_no_usage_costs_what_it_visibly_held(tmp_path: Path) -> None:
+    """5 chunks and 10,000 bytes: 1,300 tokens, 1,014 msat."""
+    async with canned_upstream() as upstream:
+        env = {"OPENAI_BASE_URL": upstream.url, **changed_config(tmp_path, *SMALL_REPLIES)}
+        async with opened_world(tmp_path, env) as world:
+            paid = await world.buy(STREAM)
+            upstream.says(*[text(CHUNK)] * 5, text("y" * 10_000), DONE)
+
+            answer = await world.ask(STREAM, paid)
+
+            assert_told_of_the_break(answer.text)
+            assert (await books(world, paid)).charges == [("cut", 1_014)]
 
 
 async def test_a_plain_answer_beyond_the_size_limit_costs_nothing(tmp_path: Path) -> None:

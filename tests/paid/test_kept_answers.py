@@ -15,6 +15,7 @@ import pytest
 from lib.core.money import Msat
 from lib.demo.parts import demo_parts
 from lib.store.sqlite import SqliteLedger
+from tests.core.plain_macaroon import appended
 from tests.paid.books import all_bytes, books
 from tests.paid.raw_client import raw_call
 from tests.world import CHAT, HELLO, STREAM, Paid, World, opened_server, opened_world
@@ -23,6 +24,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 both_ways = pytest.mark.parametrize("body", [HELLO, STREAM], ids=["json", "stream"])
 WAIT_SECONDS = 10.0
+
+
+class NoPrice:
+    """A source that knows no price."""
+
+    def current(self) -> None:
+        """Nothing."""
+
+
 BOUGHT = ("answered", 15)
 MANY_CHUNKS = 400
 """With CHUNK_BYTES each: more than the small socket buffers of a test hold."""
@@ -110,6 +120,18 @@ async def test_another_request_does_not_get_it(shop: World) -> None:
     same = await shop.ask(paid=paid)
 
     assert (other.headers["x-charge-msat"], same.headers["x-charge-msat"]) == ("15", "0")
+
+
+async def test_who_asks_to_see_the_usage_does_not_get_an_answer_without_it(shop: World) -> None:
+    """Upstream is asked the same, but it is another answer that the buyer wants."""
+    paid = await shop.buy({**STREAM, "max_tokens": 4_000})
+    await left_before_the_answer(shop, STREAM, paid)
+
+    shown = await shop.ask({**STREAM, "stream_options": {"include_usage": True}}, paid)
+    same = await shop.ask(STREAM, paid)
+
+    assert '"charge_msat":15' in shown.text
+    assert same.headers["x-answer-replayed"] == "true" and "charge_msat" not in same.text
 
 
 async def test_a_body_that_means_the_same_gets_it(shop: World) -> None:
@@ -404,6 +426,57 @@ async def test_a_key_that_cannot_be_read_is_refused(shop: World, key: str) -> No
 
     assert code_of(answer) == (400, "invalid_field_value")
     assert shop.parts.journal() == []
+
+
+# What is paid needs nothing to be for sale.
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency_Key": "order-1"}], ids=["undelivered", "key"])
+async def test_a_kept_answer_is_fetched_while_nothing_is_sold(tmp_path: Path, key: dict[str, str]) -> None:
+    """Neither a price, nor upstream, nor a buyer's bound on prices is needed for what was bought before."""
+    async with opened_world(tmp_path) as world:
+        paid = await world.buy()
+        if key:
+            await world.ask(HELLO, paid, **key)
+        else:
+            await left_before_the_answer(world, HELLO, paid)
+        world.parts.clear_journal()
+        await world.services.ledger.pause("openai", None, "looking at it")
+        await world.services.purchase.pauses.refresh(world.services.ledger)
+        world.exchange(price=NoPrice())
+
+        other = await world.ask({**HELLO, "temperature": 1}, paid, **key)
+        same = await world.ask(HELLO, paid, **key, X_Max_Price_Msat="1")
+        unpaid = await world.ask()
+
+        assert (same.status_code, same.headers["x-charge-msat"]) == (200, "0")
+        assert other.status_code == (422 if key else 503) and unpaid.status_code == 503
+        assert (await books(world, paid)).charges == [BOUGHT]
+        assert world.parts.journal() == []
+
+
+async def test_a_kept_answer_that_costs_nothing_is_within_every_bound(shop: World) -> None:
+    """`X-Max-Price-Msat` bounds what is bought, and this is not."""
+    paid = await shop.buy()
+    await left_before_the_answer(shop, HELLO, paid)
+
+    refused = await shop.ask({**HELLO, "temperature": 1}, paid, X_Max_Price_Msat="1")
+    fetched = await shop.ask(HELLO, paid, X_Max_Price_Msat="1")
+
+    assert code_of(refused) == (402, "price_above_limit")
+    assert (fetched.status_code, fetched.headers["x-charge-msat"]) == (200, "0")
+
+
+@pytest.mark.parametrize("limit", ["services=acme:0", "openai_valid_until=1"])
+async def test_a_narrowed_credential_fetches_no_more_than_it_may_buy(shop: World, limit: str) -> None:
+    """While nothing is sold as at any other time."""
+    paid = await shop.buy()
+    await left_before_the_answer(shop, HELLO, paid)
+    narrowed = replace(paid, macaroon=appended(paid.macaroon, limit))
+
+    answer = await shop.ask(HELLO, narrowed, X_Max_Price_Msat="1")
+
+    assert code_of(answer) == (402, "price_above_limit")
 
 
 async def test_the_pinned_price_is_not_spent_by_fetching(shop: World) -> None:

@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from tests.core.plain_macaroon import appended
+from tests.prepaid.counter import new_token
 from tests.world import CHAT, HELLO, World, opened_world
 
 ANSWER_SECONDS = 10.0
@@ -146,6 +148,26 @@ async def test_an_unknown_token_over_the_limit_sends_no_body(tmp_path: Path):
         assert head.status == 429
 
 
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [({}, {}), (HELLO, {"X_Max_Price_Msat": "1"}), (HELLO, {"Idempotency_Key": ""})],
+    ids=["no order", "price", "key"],
+)
+async def test_an_unknown_token_counts_whatever_else_is_wrong(
+    tmp_path: Path, body: dict[str, Any], headers: dict[str, str]
+):
+    """A made-up token that never comes to its hold is no way around the limit; an owner is told what is wrong."""
+    async with opened_world(tmp_path, unpaid_per_ip_per_minute=3) as world:
+        owner = {"Authorization": f"Bearer {await new_token(world)}"}  # its top-up and its claim count as well
+        stranger = {"Authorization": "Bearer nobody-s-token"}
+
+        first, second = [await world.ask(body, None, **stranger, **headers) for _ in range(2)]
+        own = await world.ask(body, None, **owner, **headers)
+
+        assert first.status_code == 401 and limited(second)
+        assert own.status_code in {400, 402}
+
+
 async def test_bad_requests_count(tmp_path: Path):
     """Being wrong is free, but not for ever."""
     async with opened_world(tmp_path, unpaid_per_ip_per_minute=1) as world:
@@ -251,6 +273,20 @@ async def test_paying_calls_meet_none_of_these_limits(tmp_path: Path):
         after = await world.ask(paid=paid)
 
         assert [answer.status_code for answer in [*paying, after]] == [200] * 6
+
+
+async def test_a_call_that_is_refused_gives_its_place_back(tmp_path: Path):
+    """Whatever is wrong with it, and even if nobody knows its token."""
+    async with opened_world(tmp_path, concurrent_calls=1) as world:
+        paid = await world.buy()
+        wrong = [{"Idempotency_Key": ""}, {"X_Max_Price_Msat": "much"}, {"X_Max_Price_Msat": "1"}]
+        nobody = {"Authorization": "Bearer alb_nobody"}
+
+        refused = [await world.ask(HELLO, paid, **headers) for headers in wrong]
+        refused += [await world.ask(HELLO, None, **nobody, **headers) for headers in wrong]
+
+        assert [answer.status_code for answer in refused] == [400, 400, 402, 401, 401, 401]
+        assert (await world.ask(paid=paid)).status_code == 200
 
 
 # Size

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,7 +26,7 @@ from tests.paid.books import Books, books
 from tests.paid.canned_upstream import End, canned_upstream
 from tests.paid.conftest import CannedShop
 from tests.paid.raw_client import raw_call
-from tests.world import Paid, World, opened_world
+from tests.world import ROOT, Paid, World, opened_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -239,6 +240,64 @@ async def test_usage_counts_also_when_the_stream_dies_after_it(canned: CannedSho
 
     assert '"error"' not in answer.text
     assert await books(canned.world, paid) == Books(["answered"], [("answered", spoken.costs(8, 500))], Decimal(0))
+
+
+async def test_a_response_repeated_in_a_large_last_event_costs_its_usage(canned: CannedShop) -> None:
+    """With log probabilities for all it says, the event that tells the usage has many megabytes."""
+    paid = await buy(canned.world, RESPONSES)
+    last: dict[str, Any] = json.loads(RESPONSES.usage.split(b"data: ")[1])
+    last["response"]["output"] = [
+        {"type": "message", "content": [{"type": "output_text", "logprobs": "x" * 5_000_000}]}
+    ]
+    canned.upstream.says(RESPONSES.begin, RESPONSES.piece, named(last))
+
+    answer = await ask(canned.world, RESPONSES, paid)
+
+    assert events(answer.text)[-1]["type"] == "response.completed"
+    assert (await books(canned.world, paid)).charges == [("answered", RESPONSES.costs(8, 500))]
+
+
+PRIVATE = {"cost": 0.01, "cost_details": {"upstream": 0.009}}
+
+
+def with_private_usage(spoken: Spoken) -> tuple[bytes, bytes]:
+    """The first and the last event with a usage of upstream's, wherever that is in them."""
+    begin, end = (json.loads(said.split(b"data: ")[1]) for said in (spoken.begin, spoken.usage))
+    for said in (begin, end):
+        holder: dict[str, Any] = said.get("response") or said.get("message") or said
+        holder["usage"] = {**(holder["usage"] or {}), **PRIVATE}
+    return named(begin), named(end)
+
+
+@either
+@pytest.mark.parametrize("streamed", [True, False], ids=["stream", "json"])
+async def test_what_upstream_takes_is_no_business_of_the_buyers(tmp_path: Path, spoken: Spoken, streamed: bool) -> None:
+    """`private_usage` is left out wherever a usage is: in a stream's first event, in its last, in a whole answer."""
+    shipped = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    changed = re.sub(
+        r"( +)(protocol: (?:responses|messages)\n)", r"\1\2\1private_usage: [cost, cost_details]\n", shipped
+    )
+    (tmp_path / "config.yaml").write_text(changed, encoding="utf-8")
+    begin, end = with_private_usage(spoken)
+    async with canned_upstream() as upstream:
+        env = {"OPENAI_BASE_URL": upstream.url, "ANTHROPIC_BASE_URL": upstream.url}
+        env["ALITTLEBITOFMONEY_CONFIG"] = str(tmp_path / "config.yaml")
+        async with opened_world(tmp_path, env) as world:
+            paid = await buy(world, spoken)
+            if streamed:
+                upstream.says(begin, spoken.piece, end, spoken.end)
+            else:
+                told = {"type": "message", "object": "response", "status": "completed"}
+                used = {"input_tokens": 8, "output_tokens": 500, **PRIVATE}
+                upstream.says(json.dumps({**told, "usage": used}).encode(), content_type="application/json")
+
+            answer = await ask(world, spoken, paid, stream=streamed)
+
+            assert answer.status_code == 200 and "cost" not in answer.text
+            assert not streamed or {f"event: {one['type']}" for one in events(answer.text)} <= set(
+                answer.text.split("\n")
+            )
+            assert (await books(world, paid)).charges == [("answered", spoken.costs(8, 500))]
 
 
 @either

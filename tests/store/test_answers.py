@@ -103,6 +103,25 @@ async def test_a_kept_answer_is_for_its_owner_alone(desk: Desk):
     assert await desk.ledger.hold(by, desk.request(300)) == Gone()
 
 
+async def test_a_kept_answer_is_found_without_a_call(desk: Desk, store: Store):
+    """By its owner, its name and its order, as long as it would be handed out; nothing changes."""
+    by = await desk.token(1_000)
+    await undelivered(desk, by, desk.request(300))
+    await undelivered(desk, by, desk.request(300, order="another", key="key"))
+    order, another, key = order_digest("order"), order_digest("another"), idempotency_digest("key")
+
+    assert await desk.ledger.kept_answer(by, order, order) == Kept(b"sealed answer")
+    assert await desk.ledger.kept_answer(by, key, another) == Kept(b"sealed answer")
+    assert await desk.ledger.kept_answer(by, key, order) == KeyReused()
+    assert await desk.ledger.kept_answer(by, another, another) is None
+    assert await desk.ledger.kept_answer(token("nobody"), order, order) is None
+    await desk.ledger.freeze(await desk.account_of(by), "looked at")
+    assert await desk.ledger.kept_answer(by, order, order) is None
+    await desk.ledger.unfreeze(await desk.account_of(by))
+    store.passes(600)
+    assert await desk.ledger.kept_answer(by, order, order) is None
+
+
 async def test_a_delivered_answer_is_forgotten(desk: Desk):
     """Then the order is bought anew. Forgetting twice changes nothing."""
     by, request = await desk.token(1_000), desk.request(300)

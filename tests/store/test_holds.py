@@ -324,6 +324,24 @@ async def test_losses_count_what_nobody_paid(store: Store, desk: Desk):
     }
 
 
+async def test_what_upstream_did_not_say_counts_as_spent_at_its_most(store: Store, desk: Desk):
+    """A call that was paid without its usage, or died with its server, may have cost all that was held for it."""
+    paid = await desk.account(10_000)
+    for ending in (Ending.UNMETERED, Ending.BROKEN, Ending.CUT):
+        held = await desk.held(paid, 1_000)
+        await desk.ledger.settle(desk.settlement(held, 10, ending))
+    for ending, charge_msat in ((Ending.ANSWERED, 500), (Ending.REFUSED, 0), (Ending.UNREACHABLE, 0)):
+        held = await desk.held(paid, 1_000)
+        await desk.ledger.settle(desk.settlement(held, charge_msat, ending))
+    await desk.held(paid, 2_000)
+    await desk.ledger.end_lease(desk.lease)
+
+    losses = await desk.ledger.losses(3_600)
+
+    # At 100,000 USD per bitcoin 1,000 msat are 0.001 USD: three calls of 1,000 msat and one of 2,000.
+    assert (losses.upstream_cost, losses.by_account) == (UsdPicos(5_000_000_000), {})
+
+
 async def test_the_pinned_quote_serves_until_it_has_paid_for_an_answer(desk: Desk):
     """A call that cost nothing leaves the quote firm; the first charge ends it."""
     paid, pinned = payment("paid", 1_000), quote(500)

@@ -12,13 +12,24 @@ import pytest
 from lib.core.endings import Ending
 from lib.core.money import Msat
 from lib.store.data_directory import LEDGER_FILE
-from lib.store.ledger import ClaimKind, Ledger, LedgerWentBack, PaymentKind, Restored, Settlement, Topup
+from lib.store.ledger import (
+    Answer,
+    ClaimKind,
+    Ledger,
+    LedgerWentBack,
+    PaymentKind,
+    Restored,
+    Settlement,
+    TokenAnswer,
+    Topup,
+)
 from lib.store.operating import OperatorsLedger
 from lib.store.sqlite import SqliteLedger
 from tests.store.desk import NO_LIMITS, Desk, owner, payment, token, vouched
 
 LOST = payment("sold after the backup", 2_000)
 KEPT = payment("sold before the backup", 5_000)
+KEEP = TokenAnswer(bytes(32), bytes(32), Answer(b"sealed", 600))
 BACK_TO_THE_FIRST_ENTRY = (
     "DROP TRIGGER entries_never_go",
     "DELETE FROM entries WHERE id > 1",
@@ -61,6 +72,8 @@ CHANGES: dict[str, Callable[[Ledger], Awaitable[object]]] = {
     "drop_answer": lambda ledger: ledger.drop_answer(owner(KEPT), bytes(32)),
     "claim": lambda ledger: ledger.claim("claim", vouched(LOST), token("new"), ClaimKind.MACAROON),
     "rotate": lambda ledger: ledger.rotate("rotate", token("old"), token("new")),
+    "claim with a key": lambda ledger: ledger.claim("claim", vouched(LOST), token("new"), ClaimKind.MACAROON, KEEP),
+    "rotate with a key": lambda ledger: ledger.rotate("rotate", token("old"), token("new"), KEEP),
     "revoke": lambda ledger: ledger.revoke("revoke", token("old")),
     "adjust": lambda ledger: ledger.adjust("adjust", "account", Msat(1), "reason"),
     "open_topup": lambda ledger: ledger.open_topup(Topup(bytes(32), PaymentKind.TOPUP, Msat(1), "key"), 600),
@@ -100,6 +113,7 @@ def test_every_operation_that_writes_is_among_them():
         "open_topups",
         "find_topup",
         "balance",
+        "kept_answer",
         "entries",
         "in_doubt",
         "newest_confirmed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import httpx
@@ -54,6 +55,8 @@ async def test_free_routes_answer_what_the_document_says(world: World):
         "/api/errors": [await client.get("/api/errors")],
         "/v1/models": [await client.get("/v1/models")],
         "/{api}/v1/models": [await client.get("/openai/v1/models")],
+        "/v1/models/{model}": [await client.get("/v1/models/gpt-4o-mini")],
+        "/{api}/v1/models/{model}": [await client.get("/groq/v1/models/openai/gpt-oss-20b")],
         "/api/health": [await client.get("/api/health")],
         "/api/health/live": [await client.get("/api/health/live")],
         "/api/health/ready": [await client.get("/api/health/ready")],
@@ -156,6 +159,35 @@ async def test_directories_and_language_models_see_what_can_be_bought(world: Wor
     assert [url for url in urls if f"`POST {url}`" not in guide.text] == []
     for link in ("/openapi.json", "/api/catalog", "/api/errors", "/.well-known/l402-services"):
         assert f"({link})" in guide.text and (await world.client.get(link)).status_code == 200
+
+
+async def test_an_endpoint_that_has_ended_is_told_and_not_offered(world: World):
+    """The catalog has the day, a call of it a sentence, directories and language models nothing of it. No invoice."""
+    client, later = (
+        world.client,
+        dt.datetime(2127, 1, 6, 12, tzinfo=dt.UTC).timestamp(),
+    )  # the shop ends a century later
+    world.exchange(clock=lambda: later)
+
+    catalog = (await client.get("/api/catalog")).json()
+    ended = {one["url"]: one for api in catalog["apis"] for one in api["endpoints"] if one["ended"]}
+    detail = await client.get("/api/catalog/openai/v1/audio/speech")
+    call = await client.post("/v1/audio/speech", json={"model": "tts-1", "voice": "alloy", "input": "a"})
+    quote = await client.post(
+        "/api/quote/openai/v1/audio/speech", json={"model": "tts-1", "voice": "alloy", "input": "a"}
+    )
+
+    assert {url: (one["ended"], one["models"]) for url, one in ended.items()} == {
+        "/openai/v1/audio/speech": ("2127-01-06", [])
+    }
+    assert detail.json()["endpoint"]["ended"] == "2127-01-06"
+    for refused in (call, quote):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "model_not_supported")
+        assert "ended the last model of this endpoint on 2127-01-06" in refused.json()["error"]["message"]
+    assert "tts-1" not in {model["id"] for model in (await client.get("/v1/models")).json()["data"]}
+    assert "/audio/speech" not in (await client.get("/llms.txt")).text
+    assert "/audio/speech" not in (await client.get("/.well-known/l402-services")).text
+    assert await world.invoices() == 0
 
 
 async def test_the_document_follows_a_catalog_that_is_exchanged(world: World):

@@ -155,7 +155,7 @@ export interface paths {
         };
         /**
          * Get Models
-         * @description What an API sells, or below `/v1` all of them, in OpenAI's shape.
+         * @description What an API sells, below `/v1` the default one, as both OpenAI's SDKs and Anthropic's read it.
          */
         get: operations["get_models__api__v1_models_get"];
         put?: never;
@@ -175,9 +175,49 @@ export interface paths {
         };
         /**
          * Get Models
-         * @description What an API sells, or below `/v1` all of them, in OpenAI's shape.
+         * @description What an API sells, below `/v1` the default one, as both OpenAI's SDKs and Anthropic's read it.
          */
         get: operations["get_models_v1_models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/{api}/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Model
+         * @description One of them. Its name may hold slashes.
+         */
+        get: operations["get_model__api__v1_models__model__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Model
+         * @description One of them. Its name may hold slashes.
+         */
+        get: operations["get_model_v1_models__model__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -500,6 +540,11 @@ export interface components {
             };
             /** Models */
             models: components["schemas"]["Model"][];
+            /**
+             * Ended
+             * @description The day on which the provider ended its last model: nothing can be bought here any more.
+             */
+            ended: string | null;
             example: components["schemas"]["Example"];
         };
         /**
@@ -800,7 +845,7 @@ export interface components {
         };
         /**
          * ModelCard
-         * @description A model in OpenAI's shape.
+         * @description A model as OpenAI's SDKs read it, and as Anthropic's do.
          */
         ModelCard: {
             /** Id */
@@ -816,10 +861,19 @@ export interface components {
             owned_by: string;
             /** Shutdown Date */
             shutdown_date: string | null;
+            /**
+             * Type
+             * @constant
+             */
+            type: "model";
+            /** Display Name */
+            display_name: string;
+            /** Created At */
+            created_at: string;
         };
         /**
          * ModelList
-         * @description What an SDK's `models.list()` reads.
+         * @description What an SDK's `models.list()` reads: one page.
          */
         ModelList: {
             /**
@@ -829,6 +883,15 @@ export interface components {
             object: "list";
             /** Data */
             data: components["schemas"]["ModelCard"][];
+            /**
+             * Has More
+             * @constant
+             */
+            has_more: false;
+            /** First Id */
+            first_id: string | null;
+            /** Last Id */
+            last_id: string | null;
         };
         /**
          * Parameters
@@ -1418,6 +1481,50 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelList"];
+                };
+            };
+        };
+    };
+    get_model__api__v1_models__model__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCard"];
+                };
+            };
+        };
+    };
+    get_model_v1_models__model__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelCard"];
                 };
             };
         };

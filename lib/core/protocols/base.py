@@ -73,6 +73,14 @@ def texts_of(content: object) -> Iterator[str]:
             yield text
 
 
+def _without_usage_members(holder: dict[str, Any], private: Collection[str]) -> dict[str, Any]:
+    """The very same object if its usage has none of them."""
+    usage = object_of(holder.get("usage"))
+    if usage.keys().isdisjoint(private):
+        return holder
+    return {**holder, "usage": {name: value for name, value in usage.items() if name not in private}}
+
+
 class Protocol:
     """The rules that most JSON protocols share; each overrides what it has of its own."""
 
@@ -88,6 +96,9 @@ class Protocol:
 
     stream_words: ClassVar[Mapping[str, Any]] = {"stream": True}
     """How a body asks for a stream."""
+
+    answer_in: ClassVar[str] = ""
+    """The member of a stream's events that is the answer, as far as it is there."""
 
     event_max_bytes: ClassVar[int] = EVENT_MAX_BYTES
     """The largest event of a stream."""
@@ -119,6 +130,10 @@ class Protocol:
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages and tools: upstream adds a few tokens to each."""
+        return 0
+
+    def candidates(self, parameters: Mapping[str, Any]) -> int:
+        """How many tokens are told, with their log probabilities, for each that is written."""
         return 0
 
     def streams(self, model: Model, fields: Mapping[str, Any]) -> bool:
@@ -176,11 +191,15 @@ class Protocol:
         return {**payload, "usage": {**cast("dict[str, Any]", usage), **price}} if isinstance(usage, dict) else payload
 
     def published(self, payload: dict[str, Any], private: Collection[str]) -> dict[str, Any]:
-        """An event or a whole answer without those members of its usage that are no business of the buyer's."""
-        usage = object_of(payload.get("usage"))
-        if usage.keys().isdisjoint(private):
-            return payload
-        return {**payload, "usage": {name: value for name, value in usage.items() if name not in private}}
+        """An event or a whole answer without those members of its usage that are no business of the buyer's.
+
+        The very same object if it has none.
+        """
+        answer = object_of(payload.get(self.answer_in))
+        shown = _without_usage_members(answer, private)
+        if shown is not answer:
+            payload = {**payload, self.answer_in: shown}
+        return _without_usage_members(payload, private)
 
     def without_usage(self, payload: dict[str, Any]) -> dict[str, Any] | None:
         """The same event for a buyer who did not ask for the usage; None if nothing is left to say."""

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from lib.core.schema import Endpoint
     from lib.core.usage import Reading
 
+MAY_SAY_NOTHING = ("refusal", "annotations", "audio", "function_call", "tool_calls")
+"""Members of an answer that are mostly null or empty."""
+
 
 class ChatCompletions(Protocol):
     """`POST /chat/completions`: a stream ends with `[DONE]`, and says its usage in a chunk of its own if asked to."""
@@ -32,6 +35,13 @@ class ChatCompletions(Protocol):
         """Some providers count otherwise."""
         return ChatCompletions(reasoning_apart=endpoint.reasoning_apart)
 
+    def amend(self, fields: dict[str, Any]) -> None:
+        """SDKs send earlier answers back whole: what says nothing in them is left out; not every provider takes it."""
+        for message in map(object_of, list_of(fields.get("messages"))):
+            for name in MAY_SAY_NOTHING:
+                if not message.get(name, True):
+                    del message[name]
+
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Messages, the parts of each beyond its first, and tools."""
         contents = [object_of(message).get("content") for message in list_of(parameters.get("messages"))]
@@ -46,6 +56,10 @@ class ChatCompletions(Protocol):
         """Parts of messages."""
         for at, message in enumerate(map(object_of, list_of(fields.get("messages")))):
             yield from images.of_parts(message.get("content"), f"messages[{at}].content")
+
+    def candidates(self, parameters: Mapping[str, Any]) -> int:
+        """The written one, and `top_logprobs` others."""
+        return 1 + int(parameters.get("top_logprobs", 0)) if parameters.get("logprobs") else 0
 
     def streamed(self, endpoint: Endpoint) -> dict[str, Any]:
         """The usage is asked for, unless upstream sends it anyway and refuses to be asked."""

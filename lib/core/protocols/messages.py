@@ -29,6 +29,7 @@ class Messages(Protocol):
 
     name = "messages"
     writes = True
+    answer_in = "message"
 
     def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
         """Blocks of messages, and of what tools put out."""

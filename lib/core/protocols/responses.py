@@ -10,7 +10,7 @@ from lib.core.sse import EventKind
 from lib.core.usage import Usage, list_of, object_of, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from lib.core.protocols.images import Found
     from lib.core.usage import Reading
@@ -26,12 +26,19 @@ class Responses(Protocol):
 
     name = "responses"
     writes = True
+    answer_in = "response"
+    event_max_bytes = 67_108_864  # the last one repeats the whole answer
+
+    def amend(self, fields: dict[str, Any]) -> None:
+        """Clients send thoughts back by their id alone. Nothing is stored, so upstream would look for them in vain."""
+        if isinstance(fields.get("input"), list):
+            fields["input"] = [item for item in fields["input"] if not _is_thought_by_name(object_of(item))]
 
     def pieces(self, parameters: Mapping[str, Any]) -> int:
         """Items, the parts of each beyond its first, tools, and the instructions."""
         items = [object_of(item) for item in list_of(parameters.get("input"))]
         parts = sum(max(1, *(len(list_of(item.get(name))) for name in READ)) for item in items)
-        return parts + len(parameters.get("tools", ())) + 2
+        return parts + sum(map(_tools, [parameters, *items])) + 2
 
     def texts(self, parameters: Mapping[str, Any]) -> Iterator[str]:
         """The instructions, and what messages and tools say."""
@@ -46,6 +53,11 @@ class Responses(Protocol):
     def images(self, fields: Mapping[str, Any]) -> Iterator[Found]:
         """Parts of messages and of what tools put out."""
         yield from _images(fields)
+
+    def candidates(self, parameters: Mapping[str, Any]) -> int:
+        """The written one, and `top_logprobs` others."""
+        asked = "message.output_text.logprobs" in list_of(parameters.get("include"))
+        return 1 + int(parameters.get("top_logprobs", 0)) if asked else 0
 
     def take(self, reading: Reading, payload: dict[str, Any]) -> EventKind:
         """One event, or a whole response."""
@@ -64,15 +76,6 @@ class Responses(Protocol):
         if kind.endswith(".delta"):
             reading.visible_bytes += text_bytes(payload.get("delta"))
         return EventKind.TEXT
-
-    def published(self, payload: dict[str, Any], private: Collection[str]) -> dict[str, Any]:
-        """In a stream the usage is inside of the response."""
-        response = object_of(payload.get("response"))
-        return (
-            {**payload, "response": super().published(response, private)}
-            if response
-            else super().published(payload, private)
-        )
 
     def priced(self, payload: dict[str, Any], price: dict[str, int]) -> dict[str, Any]:
         """The usage is inside of the response."""
@@ -100,6 +103,16 @@ class Decisions(Protocol):
         return super().take(reading, payload)
 
 
+def _tools(holder: Mapping[str, Any]) -> int:
+    """How many tools a body has, or an item, those in namespaces included."""
+    tools = [object_of(tool) for tool in list_of(holder.get("tools"))]
+    return len(tools) + sum(map(_tools, tools))
+
+
+def _is_thought_by_name(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "reasoning" and not (item.get("encrypted_content") or item.get("content"))
+
+
 def _images(fields: Mapping[str, Any]) -> Iterator[Found]:
     for at, item in enumerate(map(object_of, list_of(fields.get("input")))):
         for name in READ:
@@ -110,6 +123,8 @@ def _take_response(reading: Reading, response: dict[str, Any]) -> None:
     reading.usage = usage_of(response.get("usage")) or reading.usage
     if response.get("status") == "failed" or response.get("error") is not None:
         reading.failed = True
+    items = map(object_of, list_of(response.get("output")))
+    reading.resumable = any(item.get("encrypted_content") for item in items)
     reason = object_of(response.get("incomplete_details")).get("reason")
     reading.finish_reasons.add("length" if reason == "max_output_tokens" else str(response.get("status")))
 

@@ -9,7 +9,7 @@ export default function AccountPage() {
   return (
     <div className="grid gap-6 pt-8">
       <PageHeading title="Account">Account</PageHeading>
-      <Account model={typeof example === "string" ? example : "gpt-4o-mini"} />
+      <Account model={typeof example === "string" ? example : "gpt-6-luna"} />
     </div>
   );
 }

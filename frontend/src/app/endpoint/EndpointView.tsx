@@ -34,12 +34,13 @@ interface EndpointViewProps {
 export function EndpointView(props: EndpointViewProps) {
   const { api, endpoint, catalog, receivedAt, tab, onTab, onModel } = props;
   const model = modelOf(endpoint, props.modelId);
+  const toTry = {
+    value: "try",
+    label: "Try it",
+    panel: <TryTab api={api} endpoint={withModel(endpoint, model?.id)} onModel={onModel} />,
+  };
   const tabs = [
-    {
-      value: "try",
-      label: "Try it",
-      panel: <TryTab api={api} endpoint={withModel(endpoint, model?.id)} onModel={onModel} />,
-    },
+    ...(endpoint.ended === null ? [toTry] : []),
     { value: "examples", label: "Examples", panel: <ExamplesTab api={api} endpoint={endpoint} /> },
     { value: "parameters", label: "Parameters", panel: <ParametersTab api={api} endpoint={endpoint} /> },
     { value: "errors", label: "Errors", panel: <ErrorsTab /> },
@@ -67,11 +68,16 @@ export function EndpointView(props: EndpointViewProps) {
             />
           </div>
         )}
-        <div className="min-w-0">
+        <div className="grid min-w-0 gap-6">
+          {endpoint.ended === null ? null : (
+            <Notice look="warn" title={`${endpoint.title} is not sold any more`}>
+              {`${api.title} ended the last model of this endpoint on ${endpoint.ended}.`}
+            </Notice>
+          )}
           <Tabs
             name={endpoint.title}
             tabs={tabs}
-            value={tabs.some(({ value }) => value === tab) ? tab : "try"}
+            value={tabs.some(({ value }) => value === tab) ? tab : (tabs[0]?.value ?? "try")}
             onChange={onTab}
           />
         </div>

@@ -2,7 +2,9 @@ import { screen, within } from "@testing-library/react";
 import { userEvent } from "@testing-library/user-event";
 import { describe, expect, it } from "vitest";
 
+import { apiWith, catalogWith } from "../../testing/catalog";
 import { open, plain } from "../../testing/open";
+import { catalogAnswers, server } from "../../testing/server";
 
 const PAGE = "/catalog/openai/v1/chat/completions";
 
@@ -28,6 +30,19 @@ describe("the page of an endpoint", () => {
 
     expect(await screen.findByText("payment_required")).toBeVisible();
     expect(location.search).toBe("?tab=errors");
+  });
+
+  it("tells that the last model has ended, and offers nothing to try", async () => {
+    const [chat, ...others] = apiWith({}).endpoints;
+    if (chat === undefined) throw new Error("the sample has lost its endpoints");
+    const ended = { ...chat, models: [], ended: "2027-01-06" };
+    server.use(catalogAnswers(catalogWith({ apis: [apiWith({ endpoints: [ended, ...others] })] })));
+    open(PAGE);
+
+    expect(await screen.findByText(`${chat.title} is not sold any more`)).toBeVisible();
+    expect(screen.getByText(/ended the last model of this endpoint on 2027-01-06/)).toBeVisible();
+    expect(screen.queryByRole("tab", { name: "Try it" })).toBeNull();
+    expect(screen.getByRole("tab", { name: "Examples", selected: true })).toBeVisible();
   });
 
   it("does not exist for what is not sold", async () => {

@@ -45,7 +45,7 @@ export function Topup({ catalog, refill }: TopupProps) {
       <TokenOnce
         made={claimed.made}
         keeps={owned.keepsToken}
-        model={model?.id ?? "gpt-4o-mini"}
+        model={model?.id ?? "gpt-6-luna"}
         onDone={(keep) => {
           finish(keep);
           void navigate("/account");
@@ -81,7 +81,7 @@ export function Topup({ catalog, refill }: TopupProps) {
 const FACTS = [
   [
     "Goes where OpenAI’s key goes",
-    "SDKs, Cursor, Aider, Open WebUI, LangChain: change the address, paste the token.",
+    "SDKs, Cursor, Aider, Codex, Claude Code, Open WebUI, LangChain: change the address, paste the token.",
   ],
   [
     "Charged to the thousandth of a sat",

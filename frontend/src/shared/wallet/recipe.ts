@@ -34,6 +34,17 @@ export function recipesFor(origin: string, token: string, model: string): readon
       code: `export OPENAI_API_BASE=${origin}/v1\nexport OPENAI_API_KEY=${token}\naider --model openai/${model}`,
     },
     {
+      name: "Codex",
+      says: "In ~/.codex/config.toml; the token is read from the environment:",
+      code: `model = "${model}"\nmodel_provider = "sats"\n\n[model_providers.sats]\nname = "sats"\nbase_url = "${origin}/v1"\nenv_key = "SATS_TOKEN" # export SATS_TOKEN=${token}\nwire_api = "responses"`,
+    },
+    {
+      name: "Claude Code",
+      says: "In the shell that starts it:",
+      code: `export ANTHROPIC_BASE_URL=${origin}/anthropic\nexport ANTHROPIC_AUTH_TOKEN=${token}`,
+      warning: "It asks for Anthropic’s models, so that API must be on sale here.",
+    },
+    {
       name: "Open WebUI",
       says: "In the environment of its server, or in Settings, Connections:",
       code: `OPENAI_API_BASE_URL=${origin}/v1\nOPENAI_API_KEY=${token}`,
