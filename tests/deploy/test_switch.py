@@ -139,7 +139,7 @@ async def test_what_is_missing_is_told_and_does_not_stop_a_deploy(machine: Machi
     done = await machine.switch("1")
 
     assert done.code == DONE, done.complained
-    assert "not ready: upstream openai: OPENAI_API_KEY is not set" in done.said
+    assert "not ready: upstream openai: this server is not set up to sell it" in done.said
     assert (await machine.health())["parts"]["node"]["ok"]
 
 

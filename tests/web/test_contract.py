@@ -222,6 +222,7 @@ async def test_the_catalog(world: World):
         "default_max_output": 2_048,
         "typical_price_msat": 332,
         "shutdown": "2127-01-14",
+        "paused": False,
     }
 
 
