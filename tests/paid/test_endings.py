@@ -110,11 +110,11 @@ def changed_config(tmp_path: Path, old: str, new: str) -> dict[str, str]:
         ({**HELLO, "temperature": 9}, 400, "invalid_field_value"),
         ({**HELLO, "n": "2"}, 400, "invalid_field_type"),
         ({**HELLO, "audio": {}}, 400, "invalid_field_value"),
-        ({**HELLO, "max_tokens": 20_000}, 400, "invalid_field_value"),
+        ({**HELLO, "max_tokens": 7, "max_completion_tokens": 8}, 400, "invalid_field_value"),
         ({**HELLO, "model": "gpt-99"}, 400, "model_not_supported"),
         ({**HELLO, "user": "x" * 10_500_000}, 413, "request_too_large"),
     ],
-    ids=["field missing", "value", "type", "field refused", "cap too high", "model", "too large"],
+    ids=["field missing", "value", "type", "field refused", "two caps", "model", "too large"],
 )
 async def test_a_request_refused_before_upstream_costs_nothing(
     shop: World, body: dict[str, Any], status: int, code: str
@@ -212,12 +212,11 @@ async def test_an_error_status_costs_nothing(
     "scenario",
     [
         {"status": 401},
-        {"status": 403},
         {"status": 429, "error": {"code": "insufficient_quota", "message": "You exceeded your current quota"}},
         {"status": 429, "error": {"type": "insufficient_quota", "message": "You exceeded your current quota"}},
         {"status": 429, "error": {"code": "billing_hard_limit_reached", "message": "Billing hard limit"}},
     ],
-    ids=["401", "403", "quota by code", "quota by type", "hard limit"],
+    ids=["401", "quota by code", "quota by type", "hard limit"],
 )
 async def test_trouble_with_our_key_is_not_the_buyers(shop: World, scenario: dict[str, Any]) -> None:
     """503 that does not say why; until somebody looks, nobody is asked to pay and upstream is left alone."""
@@ -239,6 +238,20 @@ async def test_trouble_with_our_key_is_not_the_buyers(shop: World, scenario: dic
     shop.parts.scenario()
     shop.services.upstream._refused_until.clear()  # pyright: ignore[reportPrivateUsage]
     await assert_still_good(shop, paid)
+
+
+async def test_a_key_that_is_forbidden_everything_is_trouble_of_ours(tmp_path: Path) -> None:
+    """403 to a call, and no good answer to what is free either: off sale, and the buyer keeps its sats."""
+    base_url = "    base_url: https://api.openai.com/v1\n"
+    unlisted = changed_config(tmp_path, base_url, base_url + "    check_path: /nothing\n")
+    async with opened_world(tmp_path, unlisted) as world:
+        paid = await world.buy()
+        world.parts.scenario(status=403)
+
+        refused = [await world.ask(paid=paid), await world.ask()]
+
+        assert [answer.json()["error"]["code"] for answer in refused] == ["upstream_unavailable"] * 2
+        assert await books(world, paid) == Books(["refused"], [], Decimal(0))
 
 
 async def test_a_forbidden_request_takes_nothing_off_sale(shop: World) -> None:
