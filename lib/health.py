@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Literal, TypeAlias
 
 UPSTREAM = "upstream "
 """Begins the name of an API's part."""
+Status: TypeAlias = Literal["ok", "degraded", "not_ready"]
 
 
 def _now() -> datetime:
@@ -33,9 +35,13 @@ class Health:
     """What an operator must look at, by name; an alarm is cleared by whoever raised it."""
 
     @property
-    def ready(self) -> bool:
-        """Every part was heard of and is well."""
-        return bool(self.parts) and all(part.ok for part in self.parts.values())
+    def status(self) -> Status:
+        """Of the whole. A shop of many providers still sells while one of them is away: it is degraded, and ready."""
+        providers = [part.ok for name, part in self.parts.items() if name.startswith(UPSTREAM)]
+        others = [part.ok for name, part in self.parts.items() if not name.startswith(UPSTREAM)]
+        if not (others and all(others) and any(providers)):
+            return "not_ready"
+        return "ok" if all(providers) else "degraded"
 
     def hear(self, name: str, detail: str, *, ok: bool, at: datetime | None = None) -> None:
         """Note what a part is like, now or at the moment given. `since` moves only with `ok`, whatever the words."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from lib.health import Health
 from lib.jobs import look_around
 from tests.world import World
@@ -26,6 +28,27 @@ def test_since_moves_only_with_the_state():
 
     health.hear("node", "synced", ok=True, at=NOON + 4 * MINUTE)
     assert health.parts["node"].since == NOON + 4 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("away", "status"),
+    [
+        ((), "ok"),
+        (("upstream openai",), "degraded"),
+        (("upstream openai", "upstream groq"), "not_ready"),
+        (("node",), "not_ready"),
+        (("price", "upstream openai"), "not_ready"),
+    ],
+)
+def test_a_shop_is_ready_while_one_provider_sells(away: tuple[str, ...], status: str):
+    """What every sale needs must be there; of the providers one."""
+    health = Health()
+    assert health.status == "not_ready"  # nothing was heard of yet
+
+    for name in ("ledger", "node", "price", "upstream openai", "upstream groq"):
+        health.hear(name, "said", ok=name not in away)
+
+    assert health.status == status
 
 
 async def test_health_says_since_when(world: World):

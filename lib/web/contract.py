@@ -249,7 +249,8 @@ class HealthPart(Shape):
 class Health(Shape):
     """Everything that a sale needs, as the process that answers knows it."""
 
-    status: Literal["ok", "not_ready"]
+    status: Literal["ok", "degraded", "not_ready"]
+    """`degraded`: some upstreams are away, and others sell. `not_ready`: nobody can buy anything new."""
     started_at: str
     """When this process started."""
     parts: dict[str, HealthPart]

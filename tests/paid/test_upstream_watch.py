@@ -42,6 +42,8 @@ async def test_nobody_is_asked_to_pay_for_what_cannot_be_reached(world: World):
     await bought_at(world, url_of(listener))
 
     assert await seen(world) == (503, False, "nothing accepts connections at its address")
+    ready = await world.client.get("/api/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")  # the others sell: no reason to drop it
     async with canned_upstream(listener):
         await look_again(world.newest)
         assert (await world.ask()).status_code == 402

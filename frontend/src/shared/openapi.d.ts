@@ -275,7 +275,7 @@ export interface paths {
         };
         /**
          * Get Ready
-         * @description Whether everything that a sale needs was there when last looked at: 200 or 503.
+         * @description Whether there was all that a sale needs, and one upstream at least, when last looked at: 200 or 503.
          */
         get: operations["get_ready_api_health_ready_get"];
         put?: never;
@@ -712,9 +712,10 @@ export interface components {
         Health: {
             /**
              * Status
+             * @description `degraded`: some upstreams are away, and others sell. `not_ready`: nobody can buy anything new.
              * @enum {string}
              */
-            status: "ok" | "not_ready";
+            status: "ok" | "degraded" | "not_ready";
             /**
              * Started At
              * @description When this process started.
