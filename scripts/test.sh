@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: scripts/test.sh [--fast] [PYTEST ARGUMENT...]
 #
-# Sets up what is missing and runs everything: gates, the front end's checks and tests, then pytest on two processes.
+# Sets up what is missing and runs everything: gates, the front end's checks and tests, then pytest in three processes.
 # Whatever else is given goes to pytest: `scripts/test.sh --fast -k ledger`, `scripts/test.sh tests/test_repository.py`.
 #
 #   --fast    for the inner loop: ruff, and pytest without tests marked `slow` or `browser`; no front end
@@ -11,7 +11,7 @@
 # shellcheck source=scripts/_lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/_lib.sh"
 
-TEST_PROCESSES=2
+TEST_PROCESSES=3 # on two cores: much of their time they wait for servers, browsers and time limits
 
 check_frontend() {
     [ -f frontend/package.json ] || return 0

@@ -221,6 +221,15 @@ def environment(parts: DemoParts, data_dir: Path) -> dict[str, str]:
     }
 
 
+def changed_config(tmp_path: Path, old: str, new: str) -> dict[str, str]:
+    """The shipped config.yaml with a text replaced where it first is; as the environment of a world."""
+    shipped = (ROOT / "config.yaml").read_text(encoding="utf-8")
+    assert old in shipped
+    path = tmp_path / "config.yaml"
+    path.write_text(shipped.replace(old, new, 1), encoding="utf-8")
+    return {"ALITTLEBITOFMONEY_CONFIG": str(path)}
+
+
 def _config_of_a_century_later(data_dir: Path) -> Path:
     """The shipped configuration with models that end a hundred years later: what is sold today must not end a test."""
     path = data_dir / "sold-for-a-century.yaml"

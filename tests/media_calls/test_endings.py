@@ -10,6 +10,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,10 +19,10 @@ import pytest
 from lib.core.money import Msat
 from tests.media.recordings import tone
 from tests.media_calls.forms import IMAGES, SPEECH, TRANSCRIPTIONS, Files, buy, send
-from tests.paid.canned_upstream import End
+from tests.paid.canned_upstream import End, canned_upstream
 from tests.paid.conftest import CannedShop
 from tests.paid.raw_client import raw_call
-from tests.world import Paid, World
+from tests.world import Paid, World, changed_config, opened_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -124,18 +125,20 @@ async def test_sound_that_breaks_off_costs_nothing(canned: CannedShop, pieces: i
     assert good.status_code == 200
 
 
-async def test_sound_that_is_too_long_is_cut(canned: CannedShop):
+async def test_sound_that_is_too_long_is_cut(tmp_path: Path):
     """Past the endpoint's limit we stop: nothing is charged, and the connection says that it is not whole."""
-    place = canned.world.services.catalog.find("POST", SPEECH)
-    assert place is not None
-    piece = PIECE * 512
-    canned.upstream.says(*[piece] * (place.endpoint.rules.max_reply_bytes // len(piece) + 1), content_type=SOUND)
-    paid = await paid_for(canned.world, SPEECH_BODY)
+    small = changed_config(tmp_path, "max_reply_bytes: 67108864", f"max_reply_bytes: {4 * len(PIECE)}")
+    async with (
+        canned_upstream() as upstream,
+        opened_world(tmp_path, {"OPENAI_BASE_URL": upstream.url, **small}) as shop,
+    ):
+        upstream.says(*[PIECE] * 5, content_type=SOUND)
+        paid = await paid_for(shop, SPEECH_BODY)
 
-    with pytest.raises(httpx.RemoteProtocolError):
-        await canned.world.client.post(SPEECH, json=SPEECH_BODY, headers=paid.headers)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await shop.client.post(SPEECH, json=SPEECH_BODY, headers=paid.headers)
 
-    assert await ended(canned.world, paid) == (None, 0)
+        assert await ended(shop, paid) == (None, 0)
 
 
 @pytest.mark.parametrize("body", [b'{"error":{"message":"no"}}', b'{"url":"http://acme.example"}', b"<html>", b""])

@@ -36,7 +36,7 @@ from tests.paid.canned_upstream import (
 )
 from tests.paid.conftest import CannedShop
 from tests.paid.raw_client import raw_call
-from tests.world import CHAT, HELLO, ROOT, STREAM, Paid, World, opened_world
+from tests.world import CHAT, HELLO, STREAM, Paid, World, changed_config, opened_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -89,15 +89,6 @@ async def once_there_is_room(world: World, paid: Paid) -> httpx.Response:
         while (answer := await world.ask(paid=paid)).status_code == 429:
             await asyncio.sleep(0.02)
     return answer
-
-
-def changed_config(tmp_path: Path, old: str, new: str) -> dict[str, str]:
-    """The shipped config.yaml with a text replaced where it first is, in chats; as the environment of a world."""
-    shipped = (ROOT / "config.yaml").read_text(encoding="utf-8")
-    assert old in shipped
-    path = tmp_path / "config.yaml"
-    path.write_text(shipped.replace(old, new, 1), encoding="utf-8")
-    return {"ALITTLEBITOFMONEY_CONFIG": str(path)}
 
 
 # Refused before upstream.

@@ -138,7 +138,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.adjusted_msat = 0
 
     def do(self, operation: Coroutine[Any, Any, T]) -> T:
-        return self.runner.run(operation)
+        # Not the runner's own `run`: that looks at SIGINT's handler each time, and names with it whatever ran before.
+        return self.runner.get_loop().run_until_complete(operation)
 
     @initialize()
     def opens(self):
