@@ -195,6 +195,8 @@ class Protocol:
 
         The very same object if it has none.
         """
+        if not private:  # of most providers, at every event of every stream
+            return payload
         answer = object_of(payload.get(self.answer_in))
         shown = _without_usage_members(answer, private)
         if shown is not answer:
