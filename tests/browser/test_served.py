@@ -96,16 +96,15 @@ async def test_hashed_assets_are_kept_for_ever_and_the_page_never(world: World):
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-@pytest.mark.parametrize("path", [*PAGES, ENDPOINT])
-async def test_no_script_waits_for_another(world: World, path: str):
-    """All that draws a page is named in its HTML, but the colours of code, which come when there is code."""
+async def scripts_loaded(world: World, path: str) -> dict[str, int]:
+    """Every script that a page loads by itself, and its bytes as they were sent."""
 
-    def visit(browser: Browser) -> list[str]:
-        scripts: list[str] = []
+    def visit(browser: Browser) -> dict[str, int]:
+        scripts: dict[str, int] = {}
 
         def note(response: Response) -> None:
             if response.request.resource_type == "script":
-                scripts.append(response.url.removeprefix(world.url))
+                scripts[response.url.removeprefix(world.url)] = int(response.headers["content-length"])
 
         with opened(browser, "about:blank") as seen:
             seen.page.on("response", note)
@@ -113,7 +112,14 @@ async def test_no_script_waits_for_another(world: World, path: str):
             seen.page.wait_for_load_state("networkidle")
         return scripts
 
-    scripts = await visiting(visit)
+    return await visiting(visit)
+
+
+@pytest.mark.parametrize("path", [*PAGES, ENDPOINT])
+async def test_no_script_waits_for_another(world: World, path: str):
+    """All that draws a page is named in its HTML, but the colours of code, which come when there is code."""
+
+    scripts = await scripts_loaded(world, path)
 
     html = (await world.client.get(path, headers={"Accept": "text/html"})).text
     later = scripts_of(["src/shared/ui/highlight.tsx"], manifest_in(DIST))
@@ -126,20 +132,7 @@ async def test_no_script_waits_for_another(world: World, path: str):
 async def test_the_first_load_is_small(world: World, path: str):
     """At most 200 kB of compressed script before a visitor does anything; above 150 kB there is a warning."""
 
-    def visit(browser: Browser) -> dict[str, int]:
-        scripts: dict[str, int] = {}
-
-        def note(response: Response) -> None:
-            if response.request.resource_type == "script":
-                scripts[response.url] = int(response.headers["content-length"])
-
-        with opened(browser, "about:blank") as seen:
-            seen.page.on("response", note)
-            seen.page.goto(world.url + path)
-            seen.page.wait_for_load_state("networkidle")
-        return scripts
-
-    scripts = await visiting(visit)
+    scripts = await scripts_loaded(world, path)
 
     total = sum(scripts.values())
     assert 0 < total <= FIRST_LOAD_MAX_BYTES, scripts
